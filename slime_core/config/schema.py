@@ -1,0 +1,151 @@
+"""Every setting of a run that the core owns, as one typed tree.
+
+A field of ``Config`` is ``--<field>`` on the command line and a top-level key in TOML; a field of a
+section is ``--<section>-<field>`` and a key of ``[<section>]``. ``metadata["help"]`` is its help.
+The pass-through tables ``sglang``, ``router`` and ``megatron`` and the plugins' own tables hold raw
+values here: the installed release, or the plugin's options class, checks them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+
+def opt(default: Any, help: str, **metadata: Any) -> Any:
+    """A field with a default and a help text."""
+    if isinstance(default, list | dict):
+        make = type(default)
+        value = default
+        return field(
+            default_factory=lambda: make(value), metadata={"help": help, **metadata}
+        )
+    return field(default=default, metadata={"help": help, **metadata})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutConfig:
+    """What a step generates."""
+
+    prompts_per_step: int = opt(32, "groups that a step trains on")
+    samples_per_prompt: int = opt(8, "samples that each prompt is asked for")
+    max_response_tokens: int = opt(256, "most tokens that a response may have")
+    temperature: float = opt(1.0, "sampling temperature; 0 is greedy")
+    top_p: float = opt(1.0, "nucleus mass")
+    top_k: int = opt(-1, "most candidates a token; -1 is all")
+    stop: list[str] = opt([], "strings that end a response")
+    concurrency: int = opt(256, "most samples in flight at once, over all servers")
+    over_sample: float = opt(
+        1.0, "groups started at once, as a multiple of prompts_per_step; 1 starts no spare ones"
+    )
+    generate_timeout_s: float = opt(600.0, "seconds that one sample may take to generate")
+    reward_timeout_s: float = opt(30.0, "seconds that one reward may take, from its start")
+    reward_workers: int = opt(1, "worker processes for rewards written as plain functions")
+    max_skipped_fraction: float = opt(
+        0.1, "stop when more than this part of the prompts is longer than the context"
+    )
+    save: bool = opt(True, "write every rollout to the run directory")
+    replay: Path | None = opt(None, "folder of saved rollouts, for --debug-train-only")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """The inference servers."""
+
+    servers: int = opt(1, "SGLang servers; 0 for runs that generate nothing, as SFT")
+    tp: int = opt(1, "tensor-parallel size of each server")
+    start_timeout_s: float = opt(300.0, "seconds that servers and router may take to be ready")
+    retries: int = opt(3, "times that a request is sent again when a server does not answer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """The trainer. Its optimizer is set by --megatron-lr, --megatron-clip-grad and the like."""
+
+    tp: int = opt(1, "tensor-parallel size")
+    pp: int = opt(1, "pipeline-parallel size")
+    dp: int = opt(1, "data-parallel size")
+    ep: int = opt(1, "expert-parallel size; divides dp x tp")
+    dtype: Literal["auto", "float32", "bfloat16"] = opt(
+        "auto", "parameter type; auto is float32 on a CPU, bfloat16 on a GPU"
+    )
+    updates_per_step: int = opt(1, "optimizer updates that a step's samples are divided into")
+    micro_batch_tokens: int = opt(8192, "most tokens that a rank puts through the model at once")
+    aggregation: Literal["token-mean", "sequence-mean"] = opt(
+        "token-mean", "what the loss is a mean over: all trained tokens, or samples' own means"
+    )
+    lr_schedule: Literal["constant", "linear", "cosine"] = opt("constant", "after the warm-up")
+    lr_warmup: int = opt(0, "updates until the learning rate is reached")
+    lr_min_ratio: float = opt(0.0, "last learning rate over the first, for linear and cosine")
+    threads: int = opt(1, "CPU threads a rank")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsConfig:
+    """How new weights reach the servers."""
+
+    transport: Literal["auto", "tensor", "distributed", "disk"] = opt(
+        "auto", "auto is tensor where trainer and servers share a machine, else distributed"
+    )
+    bucket_mb: int = opt(512, "most megabytes sent at once")
+    verify: Literal["first", "always", "never"] = opt(
+        "first", "which updates are compared with the servers' weights"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointConfig:
+    """What can be resumed."""
+
+    every: int = opt(20, "steps between checkpoints; 0 keeps only the last one")
+    keep: int = opt(2, "newest checkpoints to keep")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalConfig:
+    """When held-out sets are measured."""
+
+    every: int = opt(20, "steps between evaluations; 0 is never")
+    at_start: bool = opt(True, "measure before step 0")
+    at_end: bool = opt(True, "measure after the last step")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObserveConfig:
+    """What a person sees."""
+
+    progress: bool = opt(True, "draw a progress display when the output is a terminal")
+    report: bool = opt(True, "write report.html into the run directory")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A whole run."""
+
+    plugins: list[str] = opt([], "task or algorithm to load; may be repeated", flag="--plugin")
+    model: Path | None = opt(None, "folder of an HF model: config.json, weights, tokenizer")
+    run_dir: Path | None = opt(None, "folder of this run; runs/<time>-<plugin> by default")
+    steps: int = opt(60, "training steps")
+    seed: int = opt(0, "seed of everything random")
+    schedule: Literal["sync"] = opt("sync", "how rollouts and training take turns")
+    colocate: bool = opt(False, "trainer and servers share the same GPUs")
+    use: list[str] = opt([], "ROLE=PLUGIN where several plugins offer a role; may be repeated")
+    advantage: str | None = opt(None, "short for --use advantage=PLUGIN")
+    loss: str | None = opt(None, "short for --use loss=PLUGIN")
+    reward_weight: list[str] = opt([], "PLUGIN=WEIGHT of a reward, 1 by default; may be repeated")
+    max_failed_fraction: float = opt(0.2, "stop when more than this part of a step's samples fails")
+    debug_rollout_only: bool = opt(False, "generate and score; start no trainer")
+    debug_train_only: bool = opt(False, "train on --rollout-replay; start no server")
+    ray_address: str | None = opt(None, "Ray cluster to join; starts one on this machine if unset")
+    rollout: RolloutConfig = field(default_factory=RolloutConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    weights: WeightsConfig = field(default_factory=WeightsConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    observe: ObserveConfig = field(default_factory=ObserveConfig)
+    sglang: dict[str, Any] = field(default_factory=dict)
+    router: dict[str, Any] = field(default_factory=dict)
+    megatron: dict[str, Any] = field(default_factory=dict)
+    plugin: dict[str, dict[str, Any]] = field(default_factory=dict)
