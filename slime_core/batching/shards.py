@@ -1,4 +1,4 @@
-"""What one data-parallel rank trains on in one step: micro-batches of packed samples, as numpy columns.
+"""What one data-parallel rank trains on in a step: micro-batches of samples, as numpy columns.
 
 Columns are contiguous arrays, so that Ray's object store hands them to the trainer without a copy.
 """
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 Column: TypeAlias = npt.NDArray[Any]
 
-#: dtype of each column that the core fills; per-token ones have ``[tokens]``, the others ``[samples]``.
+#: dtype of each column that the core fills: per token ``[tokens]``, per sample ``[samples]``.
 TOKEN_COLUMNS: dict[str, type[np.generic]] = {
     "tokens": np.int64,
     "loss_mask": np.float32,
@@ -34,7 +34,7 @@ class MicroBatch:
     """Samples packed end to end.
 
     Attributes:
-        columns: Arrays by name: ``TOKEN_COLUMNS``, ``SAMPLE_COLUMNS`` and the plugins' batch fields.
+        columns: Arrays by name: ``TOKEN_COLUMNS``, ``SAMPLE_COLUMNS``, plugins' batch fields.
     """
 
     columns: dict[str, Column]

@@ -18,9 +18,7 @@ def opt(default: Any, help: str, **metadata: Any) -> Any:
     if isinstance(default, list | dict):
         make = type(default)
         value = default
-        return field(
-            default_factory=lambda: make(value), metadata={"help": help, **metadata}
-        )
+        return field(default_factory=lambda: make(value), metadata={"help": help, **metadata})
     return field(default=default, metadata={"help": help, **metadata})
 
 
@@ -28,22 +26,29 @@ def opt(default: Any, help: str, **metadata: Any) -> Any:
 class RolloutConfig:
     """What a step generates."""
 
-    prompts_per_step: int = opt(32, "groups that a step trains on")
-    samples_per_prompt: int = opt(8, "samples that each prompt is asked for")
-    max_response_tokens: int = opt(256, "most tokens that a response may have")
-    temperature: float = opt(1.0, "sampling temperature; 0 is greedy")
-    top_p: float = opt(1.0, "nucleus mass")
-    top_k: int = opt(-1, "most candidates a token; -1 is all")
+    prompts_per_step: int = opt(32, "groups that a step trains on", at_least=1)
+    samples_per_prompt: int = opt(8, "samples that each prompt is asked for", at_least=1)
+    max_response_tokens: int = opt(256, "most tokens that a response may have", at_least=1)
+    temperature: float = opt(1.0, "sampling temperature; 0 is greedy", at_least=0)
+    top_p: float = opt(1.0, "nucleus mass", above=0, at_most=1)
+    top_k: int = opt(-1, "most candidates a token; -1 is all", at_least=-1)
     stop: list[str] = opt([], "strings that end a response")
-    concurrency: int = opt(256, "most samples in flight at once, over all servers")
+    concurrency: int = opt(256, "most samples in flight at once, over all servers", at_least=1)
     over_sample: float = opt(
-        1.0, "groups started at once, as a multiple of prompts_per_step; 1 starts no spare ones"
+        1.0,
+        "groups started at once, as a multiple of prompts_per_step; 1 starts no spare ones",
+        at_least=1,
     )
-    generate_timeout_s: float = opt(600.0, "seconds that one sample may take to generate")
-    reward_timeout_s: float = opt(30.0, "seconds that one reward may take, from its start")
-    reward_workers: int = opt(1, "worker processes for rewards written as plain functions")
+    generate_timeout_s: float = opt(600.0, "seconds that one sample may take to generate", above=0)
+    reward_timeout_s: float = opt(30.0, "seconds that one reward may take, from its start", above=0)
+    reward_workers: int = opt(
+        1, "worker processes for rewards written as plain functions", at_least=1
+    )
     max_skipped_fraction: float = opt(
-        0.1, "stop when more than this part of the prompts is longer than the context"
+        0.1,
+        "stop when more than this part of the prompts is longer than the context",
+        at_least=0,
+        at_most=1,
     )
     save: bool = opt(True, "write every rollout to the run directory")
     replay: Path | None = opt(None, "folder of saved rollouts, for --debug-train-only")
@@ -53,32 +58,42 @@ class RolloutConfig:
 class EngineConfig:
     """The inference servers."""
 
-    servers: int = opt(1, "SGLang servers; 0 for runs that generate nothing, as SFT")
-    tp: int = opt(1, "tensor-parallel size of each server")
-    start_timeout_s: float = opt(300.0, "seconds that servers and router may take to be ready")
-    retries: int = opt(3, "times that a request is sent again when a server does not answer")
+    servers: int = opt(1, "SGLang servers; 0 for runs that generate nothing, as SFT", at_least=0)
+    tp: int = opt(1, "tensor-parallel size of each server", at_least=1)
+    start_timeout_s: float = opt(
+        300.0, "seconds that servers and router may take to be ready", above=0
+    )
+    retries: int = opt(
+        3, "times that a request is sent again when a server does not answer", at_least=0
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """The trainer. Its optimizer is set by --megatron-lr, --megatron-clip-grad and the like."""
 
-    tp: int = opt(1, "tensor-parallel size")
-    pp: int = opt(1, "pipeline-parallel size")
-    dp: int = opt(1, "data-parallel size")
-    ep: int = opt(1, "expert-parallel size; divides dp x tp")
+    tp: int = opt(1, "tensor-parallel size", at_least=1)
+    pp: int = opt(1, "pipeline-parallel size", at_least=1)
+    dp: int = opt(1, "data-parallel size", at_least=1)
+    ep: int = opt(1, "expert-parallel size; divides dp x tp", at_least=1)
     dtype: Literal["auto", "float32", "bfloat16"] = opt(
         "auto", "parameter type; auto is float32 on a CPU, bfloat16 on a GPU"
     )
-    updates_per_step: int = opt(1, "optimizer updates that a step's samples are divided into")
-    micro_batch_tokens: int = opt(8192, "most tokens that a rank puts through the model at once")
+    updates_per_step: int = opt(
+        1, "optimizer updates that a step's samples are divided into", at_least=1
+    )
+    micro_batch_tokens: int = opt(
+        8192, "most tokens that a rank puts through the model at once", at_least=1
+    )
     aggregation: Literal["token-mean", "sequence-mean"] = opt(
         "token-mean", "what the loss is a mean over: all trained tokens, or samples' own means"
     )
     lr_schedule: Literal["constant", "linear", "cosine"] = opt("constant", "after the warm-up")
-    lr_warmup: int = opt(0, "updates until the learning rate is reached")
-    lr_min_ratio: float = opt(0.0, "last learning rate over the first, for linear and cosine")
-    threads: int = opt(1, "CPU threads a rank")
+    lr_warmup: int = opt(0, "updates until the learning rate is reached", at_least=0)
+    lr_min_ratio: float = opt(
+        0.0, "last learning rate over the first, for linear and cosine", at_least=0, at_most=1
+    )
+    threads: int = opt(1, "CPU threads a rank", at_least=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +103,7 @@ class WeightsConfig:
     transport: Literal["auto", "tensor", "distributed", "disk"] = opt(
         "auto", "auto is tensor where trainer and servers share a machine, else distributed"
     )
-    bucket_mb: int = opt(512, "most megabytes sent at once")
+    bucket_mb: int = opt(512, "most megabytes sent at once", at_least=1)
     verify: Literal["first", "always", "never"] = opt(
         "first", "which updates are compared with the servers' weights"
     )
@@ -98,15 +113,15 @@ class WeightsConfig:
 class CheckpointConfig:
     """What can be resumed."""
 
-    every: int = opt(20, "steps between checkpoints; 0 keeps only the last one")
-    keep: int = opt(2, "newest checkpoints to keep")
+    every: int = opt(20, "steps between checkpoints; 0 keeps only the last one", at_least=0)
+    keep: int = opt(2, "newest checkpoints to keep", at_least=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalConfig:
     """When held-out sets are measured."""
 
-    every: int = opt(20, "steps between evaluations; 0 is never")
+    every: int = opt(20, "steps between evaluations; 0 is never", at_least=0)
     at_start: bool = opt(True, "measure before step 0")
     at_end: bool = opt(True, "measure after the last step")
 
@@ -126,18 +141,25 @@ class Config:
     plugins: list[str] = opt([], "task or algorithm to load; may be repeated", flag="--plugin")
     model: Path | None = opt(None, "folder of an HF model: config.json, weights, tokenizer")
     run_dir: Path | None = opt(None, "folder of this run; runs/<time>-<plugin> by default")
-    steps: int = opt(60, "training steps")
-    seed: int = opt(0, "seed of everything random")
+    steps: int = opt(60, "training steps", at_least=1)
+    seed: int = opt(0, "seed of everything random", at_least=0)
     schedule: Literal["sync"] = opt("sync", "how rollouts and training take turns")
     colocate: bool = opt(False, "trainer and servers share the same GPUs")
     use: list[str] = opt([], "ROLE=PLUGIN where several plugins offer a role; may be repeated")
     advantage: str | None = opt(None, "short for --use advantage=PLUGIN")
     loss: str | None = opt(None, "short for --use loss=PLUGIN")
     reward_weight: list[str] = opt([], "PLUGIN=WEIGHT of a reward, 1 by default; may be repeated")
-    max_failed_fraction: float = opt(0.2, "stop when more than this part of a step's samples fails")
+    max_failed_fraction: float = opt(
+        0.2, "stop when more than this part of a step's samples fails", at_least=0, at_most=1
+    )
     debug_rollout_only: bool = opt(False, "generate and score; start no trainer")
     debug_train_only: bool = opt(False, "train on --rollout-replay; start no server")
     ray_address: str | None = opt(None, "Ray cluster to join; starts one on this machine if unset")
+    ray_cpus: int | None = opt(
+        None,
+        "CPUs that a Ray started here may hand out; more than there are lets ranks share",
+        at_least=1,
+    )
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     train: TrainConfig = field(default_factory=TrainConfig)

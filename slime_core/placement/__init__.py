@@ -1,0 +1,1 @@
+"""Where each process of a run lives: Ray, placement groups, actors."""

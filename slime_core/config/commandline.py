@@ -1,0 +1,165 @@
+"""The command line of a run: flags read off the settings, and what they were given."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from slime_core.config.convert import convert
+from slime_core.config.fail import config_error, did_you_mean
+from slime_core.config.files import read_layer
+from slime_core.config.layers import Layer, Raw
+from slime_core.config.passthrough import split
+from slime_core.config.settings import (
+    COMMAND_LINE,
+    PASS_THROUGH,
+    Key,
+    Section,
+    Setting,
+    sections,
+    settings,
+)
+
+USAGE: Final = """\
+slime --plugin NAME --model DIR [options]
+       slime --config RUN.toml [options]
+       slime --resume RUN [options]
+       slime doctor [--json]
+       slime demo [options]
+       slime --help | --version"""
+
+EPILOG: Final = """\
+options of the engines, passed on as they are:
+  --sglang-OPTION VALUE     any option of sglang.launch_server, e.g. --sglang-mem-fraction-static 0.5
+  --router-OPTION VALUE     any option of sglang_router.launch_router
+  --megatron-FIELD VALUE    any field of Megatron's TransformerConfig, DistributedDataParallelConfig
+                            or OptimizerConfig, e.g. --megatron-lr 1e-4
+
+options of plugins:
+  --PLUGIN.FIELD VALUE      e.g. --math-dapo.task addition; slime --plugin NAME --help lists them
+
+A weaker source yields to a stronger one: core defaults, defaults of plugins, the TOML file (on
+--resume: the saved configuration instead of these three), the command line. --use and
+--reward-weight are merged by name; any other list is replaced."""
+
+_RUN_FLAGS: Final = ("--config", "--resume", "--dry-run", "--help", "--version")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise config_error(f"command line: {message.removeprefix('argument ')}")
+
+
+def _formatter(prog: str) -> argparse.RawDescriptionHelpFormatter:
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=34, width=100)
+
+
+def _help(setting: Setting) -> str:
+    choices = f"; {' | '.join(setting.choices)}" if setting.choices else ""
+    shown = setting.default not in (None, []) and not isinstance(setting.default, bool)
+    default = f" (default: {setting.default})" if shown else ""
+    if isinstance(setting.default, bool):
+        default = f" (default: {'on' if setting.default else 'off'})"
+    return f"{setting.help}{choices}{default}".replace("%", "%%")
+
+
+def _metavar(setting: Setting) -> str:
+    if setting.choices:
+        return "CHOICE"
+    return {int: "N", float: "X", Path | None: "DIR"}.get(setting.type, "TEXT")
+
+
+def _add(group: Any, setting: Setting) -> None:
+    dest = ".".join(setting.key)
+    common = {"dest": dest, "help": _help(setting), "default": argparse.SUPPRESS}
+    if setting.type is bool:
+        group.add_argument(setting.flag, action=argparse.BooleanOptionalAction, **common)
+    else:
+        action = "append" if setting.is_list else "store"
+        group.add_argument(setting.flag, action=action, metavar=_metavar(setting), **common)
+
+
+def _add_section(parser: argparse.ArgumentParser, section: Section) -> None:
+    title = f"{section.name}: {section.title}" if section.name else "run"
+    group = parser.add_argument_group(title)
+    if not section.name:
+        group.add_argument("--config", metavar="FILE", help="TOML file of settings")
+        group.add_argument("--resume", metavar="RUN", help="run directory to continue")
+        group.add_argument(
+            "--dry-run", action="store_true", help="show the run and check it; start nothing"
+        )
+    for setting in section.settings:
+        _add(group, setting)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of every flag that the core owns."""
+    made = _Parser(
+        prog="slime", usage=USAGE, epilog=EPILOG, add_help=False, allow_abbrev=False,
+        description="RL post-training of language models.", formatter_class=_formatter,
+    )  # fmt: skip
+    for section in sections():
+        _add_section(made, section)
+    other = made.add_argument_group("other")
+    other.add_argument("-h", "--help", action="store_true", help="show this help")
+    other.add_argument("--version", action="store_true", help="show the version")
+    return made
+
+
+def flags() -> list[str]:
+    """Every flag that the core owns, with the ``--no-`` forms."""
+    own = [s.flag for s in settings().values()]
+    negated = [f"--no-{s.flag[2:]}" for s in settings().values() if s.type is bool]
+    return [*_RUN_FLAGS, *own, *negated]
+
+
+def _unknown(token: str) -> Exception:
+    name = token.partition("=")[0]
+    if not name.startswith("-"):
+        return config_error(f'command line: "{token}" belongs to no option')
+    tables = [f"--{table}" for table in PASS_THROUGH]
+    head, dash, tail = name[2:].partition("-")
+    hint = did_you_mean(name, flags())
+    if not hint and dash and (near := did_you_mean(f"--{head}", tables)):
+        hint = f"{near.removesuffix('?')}-{tail}?"
+    return config_error(f"command line: {name} is not an option{hint}")
+
+
+def _typed(found: argparse.Namespace) -> dict[Key, Any]:
+    named = {tuple(name.split(".")): value for name, value in vars(found).items()}
+    return {k: convert(k, v, COMMAND_LINE) for k, v in named.items() if k in settings()}
+
+
+def _path(flag: str, value: str | None) -> Path | None:
+    if value == "":
+        raise config_error(f"{flag} (command line): is empty")
+    return None if value is None else Path(value).expanduser()
+
+
+def _check_resume(found: argparse.Namespace, values: dict[Key, Any]) -> None:
+    other = "--config" if found.config is not None else "--run-dir"
+    if found.resume is not None and (found.config is not None or ("run_dir",) in values):
+        raise config_error(
+            f"--resume and {other} (command line): a resumed run goes on in its own folder with its "
+            f"saved configuration; leave out {other}"
+        )
+
+
+def parse(argv: Sequence[str]) -> Raw:
+    """What a command line asks for; reads the TOML file that it names.
+
+    Raises:
+        ConfigError: An option is unknown, lacks its value, or has a wrong one.
+    """
+    core, raw_options = split(argv)
+    found, unknown = parser().parse_known_args(core)
+    if unknown:
+        raise _unknown(unknown[0])
+    resume, file = _path("--resume", found.resume), _path("--config", found.config)
+    own = {} if found.help and file is None and not raw_options else _typed(found)
+    layers = [read_layer(file)] if file else []
+    layers.append(Layer(COMMAND_LINE, {**own, **raw_options}))
+    _check_resume(found, layers[-1].values)
+    return Raw(tuple(layers), resume, found.dry_run, found.help, found.version)

@@ -1,0 +1,58 @@
+"""What settings must hold together: sizes that divide, modes that exclude each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from slime_core.config.fail import config_error
+from slime_core.config.schema import Config
+
+
+def _modes(config: Config) -> Iterator[str]:
+    if config.debug_rollout_only and config.debug_train_only:
+        yield (
+            "--debug-rollout-only and --debug-train-only exclude each other; "
+            "the first starts no trainer, the second no server. Leave one out"
+        )
+    if config.debug_train_only and config.rollout.replay is None:
+        yield (
+            "--debug-train-only trains on saved rollouts; say where they are with "
+            "--rollout-replay RUN/rollouts"
+        )
+    if config.rollout.replay is not None and not config.debug_train_only:
+        yield "--rollout-replay is read by --debug-train-only alone; add that, or leave it out"
+
+
+def _sizes(config: Config) -> Iterator[str]:
+    train, rollout = config.train, config.rollout
+    if (train.dp * train.tp) % train.ep:
+        yield (
+            f"--train-ep {train.ep} must divide dp x tp = {train.dp} x {train.tp} "
+            f"= {train.dp * train.tp}"
+        )
+    if rollout.top_k == 0:
+        yield "--rollout-top-k must be -1 (all) or at least 1, found 0"
+    samples = rollout.prompts_per_step * rollout.samples_per_prompt
+    if train.updates_per_step > samples:
+        yield (
+            f"--train-updates-per-step {train.updates_per_step} is more than the "
+            f"{rollout.prompts_per_step} x {rollout.samples_per_prompt} = {samples} samples of a step"
+        )
+
+
+def _needs(config: Config) -> Iterator[str]:
+    if config.model is None:
+        yield "no model: give --model DIR, a folder with config.json, weights and tokenizer"
+    if config.colocate and config.engine.servers == 0:
+        yield "--colocate shares GPUs with servers, but --engine-servers is 0; leave one out"
+
+
+def check(config: Config) -> None:
+    """Refuses settings that contradict each other.
+
+    Raises:
+        ConfigError: With one line for each contradiction.
+    """
+    wrong = [*_modes(config), *_sizes(config), *_needs(config)]
+    if wrong:
+        raise config_error("\n".join(wrong))

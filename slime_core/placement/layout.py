@@ -1,0 +1,80 @@
+"""Which rank and which server gets which accelerator, decided before anything starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from slime_core.config.schema import Config
+from slime_hookspecs.errors import ConfigError
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Bundles are numbered in the order of (node, accelerator).
+
+    Attributes:
+        accelerated: Whether a bundle is a GPU; else it is a CPU, and servers need none.
+        bundles: How many bundles to reserve.
+        ranks: The bundle of each trainer rank.
+        servers: The bundles of each server, one for each of its tensor-parallel ranks; empty
+            tuples where servers need no bundle.
+    """
+
+    accelerated: bool
+    bundles: int
+    ranks: tuple[int, ...]
+    servers: tuple[tuple[int, ...], ...]
+
+
+def rank_count(config: Config) -> int:
+    """Trainer ranks of the run; none for ``--debug-rollout-only``."""
+    if config.debug_rollout_only:
+        return 0
+    return config.train.tp * config.train.pp * config.train.dp
+
+
+def server_count(config: Config) -> int:
+    """Servers of the run; none for ``--debug-train-only``."""
+    return 0 if config.debug_train_only else config.engine.servers
+
+
+def plan_layout(config: Config, *, gpus: int) -> Layout:
+    """Lay out a run on a cluster with ``gpus`` GPUs; with none, ranks take a CPU each.
+
+    Raises:
+        ConfigError: servers do not fit beside, or for ``--colocate`` onto, the trainer's GPUs.
+    """
+    ranks, servers, tp = rank_count(config), server_count(config), config.engine.tp
+    if gpus == 0:
+        return Layout(False, ranks, tuple(range(ranks)), ((),) * servers)
+    first = 0 if config.colocate else ranks
+    taken = tuple(tuple(range(first + i * tp, first + (i + 1) * tp)) for i in range(servers))
+    bundles = max(ranks, first + servers * tp)
+    return Layout(True, bundles, tuple(range(ranks)), taken)
+
+
+def check_resources(layout: Layout, config: Config, resources: dict[str, float]) -> None:
+    """Refuse a layout that the cluster cannot hold, before anything waits for it.
+
+    Raises:
+        ConfigError: with what the run needs, what Ray has, and which options to lower.
+    """
+    kind = "GPU" if layout.accelerated else "CPU"
+    has = int(resources.get(kind, 0))
+    if layout.bundles <= has:
+        return
+    train = config.train
+    parts = [f"{len(layout.ranks)} trainer ranks (tp {train.tp} x pp {train.pp} x dp {train.dp})"]
+    if layout.accelerated:
+        shared = "on the same GPUs" if config.colocate else "on GPUs of their own"
+        parts.append(f"{len(layout.servers)} servers of tp {config.engine.tp} {shared}")
+    cure = (
+        "lower --train-tp, --train-pp, --train-dp or --engine-servers, use --colocate, or add nodes"
+        if layout.accelerated
+        else "lower --train-tp, --train-pp or --train-dp, or let ranks share cores with --ray-cpus N"
+    )
+    raise ConfigError(
+        f"the run needs {layout.bundles} {kind}s for {' and '.join(parts)}; Ray has {has}: {cure}"
+    )

@@ -1,0 +1,141 @@
+"""What is installed, read from metadata without importing any of it.
+
+The only module that reads distribution metadata: through importlib_metadata, so that every
+supported Python sees the same. A distribution's METADATA is parsed only where its entry points
+name a plugin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from pathlib import Path
+from typing import Any, final
+
+import importlib_metadata
+from packaging.utils import canonicalize_name
+from slime_hookspecs import ENTRY_POINT_GROUP
+
+#: Lines of RECORD that say how a distribution was installed rather than what is in it.
+_HOW_INSTALLED = re.compile(
+    r"^(\.\./|/)|\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json)$|\.pyc$"
+)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A plugin before loading: one entry point and the distribution that declares it.
+
+    Attributes:
+        name: Name of the entry point; what the plugin is called in a run.
+        distribution: Canonical name of the distribution.
+        version: Version of the distribution; empty where METADATA is missing.
+        value: What the entry point names: ``module`` or ``module:attribute``.
+        requires: Requirements of the distribution, as in ``Requires-Dist``.
+        location: Folder that the distribution is installed in.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    value: str
+    requires: tuple[str, ...]
+    location: str
+
+    @property
+    def display(self) -> str:
+        """How every message names the plugin."""
+        return f"{self.name} ({self.distribution} {self.version or 'without METADATA'})"
+
+    @property
+    def spelling(self) -> str:
+        """The exact spelling that picks this plugin where others share its name."""
+        return f"{self.distribution}:{self.name}"
+
+    @property
+    def module(self) -> str:
+        """The module that loading imports."""
+        return self.value.partition(":")[0].strip()
+
+    @property
+    def attribute(self) -> str:
+        """What to take from the module; empty for the module itself."""
+        return self.value.partition(":")[2].partition("[")[0].strip()
+
+
+def entries() -> Iterator[Plugin]:
+    """Every plugin of every distribution, in whatever order the file system gives."""
+    for distribution in importlib_metadata.distributions():
+        yield from _entries_of(distribution)
+
+
+def entry(distribution: str, name: str) -> Plugin | None:
+    """The plugin ``name`` of one distribution, found without looking at any other."""
+    try:
+        found = importlib_metadata.distribution(distribution)
+    except importlib_metadata.PackageNotFoundError:
+        return None
+    return next((plugin for plugin in _entries_of(found) if plugin.name == name), None)
+
+
+def modules(distribution: str) -> frozenset[str]:
+    """The modules of all plugins of one distribution."""
+    found = importlib_metadata.distribution(distribution)
+    return frozenset(plugin.module for plugin in _entries_of(found))
+
+
+def version(distribution: str) -> str | None:
+    """The installed version of a distribution, or ``None``."""
+    try:
+        found: str = importlib_metadata.version(distribution)
+    except importlib_metadata.PackageNotFoundError:
+        return None
+    return found
+
+
+def origin(distribution: str) -> str:
+    """Where a distribution's files come from: ``vcs:<commit>``, ``editable`` or ``record:<sha256>``.
+
+    The RECORD digest leaves out installer, scripts and byte code, which differ between machines
+    that hold the same wheel.
+    """
+    found = importlib_metadata.distribution(distribution)
+    direct: dict[str, Any] = json.loads(found.read_text("direct_url.json") or "{}")
+    if "vcs_info" in direct:
+        return f"vcs:{direct['vcs_info'].get('commit_id', 'unknown')}"
+    if direct.get("dir_info", {}).get("editable"):
+        return "editable"
+    return _record_digest(found.read_text("RECORD"))
+
+
+def _record_digest(record: str | None) -> str:
+    if record is None:
+        return "unknown"
+    lines = sorted(
+        line for line in record.splitlines() if not _HOW_INSTALLED.search(line.partition(",")[0])
+    )
+    return f"record:{hashlib.sha256('\n'.encode().join(x.encode() for x in lines)).hexdigest()}"
+
+
+def _entries_of(distribution: importlib_metadata.Distribution) -> Iterator[Plugin]:
+    # A look at the text first: most distributions have no plugin, and parsing costs more.
+    if f"[{ENTRY_POINT_GROUP}]" not in (distribution.read_text("entry_points.txt") or ""):
+        return
+    head = HeaderParser().parsestr(
+        distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    )
+    location = str(Path(str(distribution.locate_file(""))))
+    for point in distribution.entry_points.select(group=ENTRY_POINT_GROUP):
+        yield Plugin(
+            name=point.name,
+            distribution=canonicalize_name(head["Name"] or "unknown"),
+            version=head["Version"] or "",
+            value=point.value,
+            requires=tuple(head.get_all("Requires-Dist") or ()),
+            location=location,
+        )
