@@ -1,0 +1,43 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+PACKAGES := hookspecs . plugins/math_dapo plugins/sft
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: setup demo test test-fast check format docs clean
+
+setup: $(VENV)/ready  ## install slime, its plugins and the engines for a CPU into .venv
+
+$(VENV)/ready: requirements/cpu.txt requirements/cpu-nodeps.txt requirements/dev.txt pyproject.toml $(wildcard */pyproject.toml plugins/*/pyproject.toml)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -r requirements/cpu.txt -r requirements/dev.txt
+	$(BIN)/pip install --quiet --no-deps -r requirements/cpu-nodeps.txt
+	$(BIN)/pip install --quiet --no-deps $(foreach p,$(PACKAGES),-e $(p))
+	touch $@
+
+demo: setup  ## tiny model -> SFT -> RL -> evaluation -> report, on two CPU cores
+	$(BIN)/slime demo $(ARGS)
+
+test: setup  ## all tests, those that start real engines included
+	$(BIN)/python -m pytest -q $(ARGS)
+
+test-fast: setup  ## the tests that start no engine
+	$(BIN)/python -m pytest -q -m "not engines" $(ARGS)
+
+check: setup  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy hookspecs/slime_hookspecs slime_core
+	cd plugins/math_dapo && ../../$(BIN)/mypy --config-file ../../pyproject.toml slime_plugin_math_dapo
+	cd plugins/sft && ../../$(BIN)/mypy --config-file ../../pyproject.toml slime_plugin_sft
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: setup  ## write the pages that are generated from code
+	$(BIN)/python -m slime_hookspecs.docs > docs/hooks.md
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

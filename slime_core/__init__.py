@@ -1,3 +1,3 @@
-"""slime: RL post-training of language models, as a plugin host over SGLang, Megatron-core and Ray."""
+"""slime: RL post-training of language models: a plugin host over SGLang, Megatron-core, Ray."""
 
 __version__ = "0.1.0"

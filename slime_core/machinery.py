@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
+from slime_hookspecs import PluginError, RunInfo
+
 from slime_core.config.schema import Config
 from slime_core.engine.address import ServingAddress
 from slime_core.launch import Launch
@@ -21,7 +23,6 @@ from slime_core.placement.cluster import Cluster, cluster
 from slime_core.placement.layout import server_count
 from slime_core.placement.results import result, results, wait_quietly
 from slime_core.placement.spawn import spawn
-from slime_hookspecs import PluginError, RunInfo
 
 _STOP_TIMEOUT_S = 20.0
 
@@ -64,9 +65,7 @@ class Machinery:
 
     def evaluate(self, step: int, weight_version: int) -> dict[str, float]:
         """Measure the held-out sets. Returns ``eval/...`` metrics."""
-        found: dict[str, float] = self._rollout(
-            self.rollouts.evaluate.remote(step, weight_version)
-        )
+        found: dict[str, float] = self._rollout(self.rollouts.evaluate.remote(step, weight_version))
         return found
 
     def train(self, step: int, shards: Sequence[Any]) -> dict[str, float]:
@@ -108,7 +107,9 @@ class Machinery:
         state = json.loads((checkpoint / "state.json").read_text("utf-8"))
         self._rollout(self.rollouts.restore.remote(state["rollout"]))
         if self.ranks:
-            self._ranks([r.actor.load_checkpoint.remote(checkpoint / "megatron") for r in self.ranks])
+            self._ranks(
+                [r.actor.load_checkpoint.remote(checkpoint / "megatron") for r in self.ranks]
+            )
 
     def _rollout(self, ref: Any) -> Any:
         return result(ref, "rollout worker", self.run_dir.logs / "rollout.log")
@@ -141,9 +142,7 @@ def machinery(launch: Launch, run_dir: RunDir, run: RunInfo, model: Path) -> Ite
         _check_fingerprints(launch, print_of_rollouts, infos)
         if address is not None and ranks:
             results([r.connect.remote(address) for r in ranks], "trainer (connecting to servers)")
-        placed = tuple(
-            Rank(actor, info.dp_rank) for actor, info in zip(ranks, infos, strict=True)
-        )
+        placed = tuple(Rank(actor, info.dp_rank) for actor, info in zip(ranks, infos, strict=True))
         yield Machinery(config, run_dir, rollouts, placed, address)
 
 

@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from slime_hookspecs import ConfigError, RunInfo
+
 from slime_core.config.schema import Config
 from slime_core.launch import Launch
-from slime_core.placement.layout import rank_count, server_count
-from slime_hookspecs import ConfigError, RunInfo
+from slime_core.placement.layout import check_local, rank_count, server_count
 
 
 def preflight(launch: Launch) -> RunInfo:
@@ -21,6 +22,7 @@ def preflight(launch: Launch) -> RunInfo:
     config = launch.config
     info = run_info(config, launch.resume)
     check_model(config, info.model)
+    check_local(config)
     check_pass_through(config)
     check_replay(config)
     check_data(launch, info)
@@ -30,7 +32,9 @@ def preflight(launch: Launch) -> RunInfo:
 def run_info(config: Config, resume: Path | None = None) -> RunInfo:
     """The facts of a run that plugins may know."""
     if config.model is None:
-        raise ConfigError("no model: give --model FOLDER, an HF folder with config.json and weights")
+        raise ConfigError(
+            "no model: give --model FOLDER, an HF folder with config.json and weights"
+        )
     directory = resume or config.run_dir or Path("runs") / default_name(config)
     return RunInfo(
         name=directory.name,

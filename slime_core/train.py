@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from slime_hookspecs import RunInfo
+
 from slime_core.config.schema import Config
 from slime_core.launch import Launch
 from slime_core.machinery import Machinery, machinery
@@ -22,7 +24,6 @@ from slime_core.observe.report import write_report
 from slime_core.observe.rundir import RunDir, checkpoint_step
 from slime_core.observe.summary import Status, summarise
 from slime_core.preflight import preflight
-from slime_hookspecs import RunInfo
 
 
 def train(config: Config, machine: Machinery, journal: Journal, start: int) -> None:
@@ -147,6 +148,8 @@ def conclude(
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM arrived: stop as Ctrl-C does, so that nothing is left running."""
+
+    exit_status = 128 + signal.SIGTERM
 
 
 @contextmanager

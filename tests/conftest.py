@@ -39,7 +39,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
     arguments give the same folder: read it, never write to it.
     """
 
-    @functools.lru_cache(maxsize=None)
+    @functools.cache
     def build(kind: str, seed: int, overrides: tuple[tuple[str, Any], ...]) -> Path:
         folder = tmp_path_factory.mktemp(f"tiny-{kind}-")
         write_tiny_model(folder, kind, seed, **dict(overrides))

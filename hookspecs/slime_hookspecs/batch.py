@@ -19,8 +19,8 @@ Batch: TypeAlias = Mapping[str, "Tensor"]
 
 ``tokens`` is the number of tokens in all samples together, ``samples`` the number of samples.
 Position ``i`` of a per-token tensor speaks of token ``i``, i.e. ``logprobs[i]`` is the log-prob of
-``batch["tokens"][i]`` given the tokens before it in the same sample; the first token of a sample has
-mask 0 and log-prob 0.
+``batch["tokens"][i]`` given the tokens before it in the same sample; the first token of a sample
+has mask 0 and log-prob 0.
 
 * ``tokens``            int64 ``[tokens]``
 * ``loss_mask``         float32 ``[tokens]``, 1 where the loss sees the token

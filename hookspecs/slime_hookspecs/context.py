@@ -18,7 +18,8 @@ class RunInfo:
 
     Attributes:
         name: Name of the run.
-        directory: The run directory; plugins may write under ``directory / "plugins" / <entry name>``.
+        directory: The run directory; plugins may write under
+            ``directory / "plugins" / <entry name>``.
         model: Folder of the HF model that the run began with.
         seed: Seed of the run.
         steps: Number of training steps.

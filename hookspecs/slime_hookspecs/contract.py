@@ -1,4 +1,4 @@
-"""What each hook promises, as data: how many may implement it, where it runs, what a failure costs."""
+"""What each hook promises, as data: how many may implement it, where it runs, what it may cost."""
 
 from __future__ import annotations
 

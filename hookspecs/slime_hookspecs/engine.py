@@ -35,7 +35,7 @@ class Sampling:
 
 
 class Engine(Protocol):
-    """One sample's way to the servers, through the router. Sticky: all its turns meet one server."""
+    """One sample's way to the servers, through the router. Sticky: its turns meet one server."""
 
     @property
     def openai_base_url(self) -> str:

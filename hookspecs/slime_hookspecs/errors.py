@@ -57,5 +57,5 @@ class WeightSyncError(RunError):
     """Servers and trainer disagree about the weights after an update."""
 
 
-class TooManyFailures(RunError):
+class TooManyFailures(RunError):  # noqa: N818
     """More samples failed than ``--max-failed-fraction`` allows."""

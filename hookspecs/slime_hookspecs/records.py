@@ -12,7 +12,7 @@ Message: TypeAlias = dict[str, Any]
 """One chat message: ``role``, ``content``, and whatever the chat template reads besides."""
 
 
-class StopReason(str, enum.Enum):
+class StopReason(enum.StrEnum):
     """Why a sample's generation ended."""
 
     PENDING = "pending"  #: not generated yet
@@ -117,7 +117,7 @@ class Sample:
 @final
 @dataclass(slots=True, eq=False)
 class Group:
-    """All samples of one prompt in one step. Fan-out may make their number differ between groups."""
+    """All samples of one prompt in one step. Fan-out may make their number differ by group."""
 
     index: int
     prompt: Prompt

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
+from math import isnan
 from typing import Any, Final, Literal, final
 
 Kind = Literal["prompt", "sampled", "observed", "demonstrated"]
@@ -77,7 +78,7 @@ class Trace:
 
     @property
     def logprobs(self) -> list[float]:
-        """Log-prob of each sampled token under the model that sampled it, else 0.0, ``[tokens]``."""
+        """Log-prob of each sampled token under the model that wrote it, else 0.0, ``[tokens]``."""
         return list(
             chain.from_iterable(s.logprobs or repeat(0.0, len(s.tokens)) for s in self._segments)
         )
@@ -116,7 +117,9 @@ class Trace:
             ValueError: something was already sampled, observed or demonstrated.
         """
         if any(s.kind != "prompt" for s in self._segments):
-            raise ValueError("a prompt cannot follow a response; append_observed() adds later input")
+            raise ValueError(
+                "a prompt cannot follow a response; append_observed() adds later input"
+            )
         self._append(Segment("prompt", tuple(tokens)))
 
     def append_sampled(
@@ -203,6 +206,6 @@ def _check(segment: Segment) -> None:
         )
     if segment.weight_version < 0:
         raise ValueError(f"weight version of sampled tokens is {segment.weight_version}, below 0")
-    # `not <=` rather than `>`: NaN compares false with everything.
-    if not all(logprob <= 0.0 for logprob in segment.logprobs):
+    # A sum with a NaN in it is NaN, while `max` may miss one: NaN compares false with everything.
+    if max(segment.logprobs, default=0.0) > 0.0 or isnan(sum(segment.logprobs)):
         raise ValueError("a log-prob is NaN or above 0")

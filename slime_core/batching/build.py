@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +21,8 @@ def build_shards(
     updates: int,
     micro_batch_tokens: int,
     aggregation: Aggregation,
-    fields: Sequence[tuple[str, BatchField]] = (),
+    fields: Sequence[BatchField] = (),
+    owners: Mapping[str, str] | None = None,
 ) -> list[Shard]:
     """Divide samples over optimizer updates, ranks and micro-batches; the same way each time.
 
@@ -34,7 +35,8 @@ def build_shards(
         updates: Optimizer updates, as even as possible in samples.
         micro_batch_tokens: Most tokens in a micro-batch; a longer sample gets one of its own.
         aggregation: ``token-mean`` or ``sequence-mean``.
-        fields: The plugins' own columns, each with the name of the plugin that declared it.
+        fields: The plugins' own columns.
+        owners: Which plugin declared each of them, for messages.
 
     Returns:
         One shard a rank. ``loss_weights`` of an update add up to 1 over all ranks.
@@ -43,7 +45,7 @@ def build_shards(
         PluginError: a batch field is missing, or has a wrong shape or type.
     """
     ordered = sorted(samples, key=lambda sample: sample.index)
-    flat = flatten(ordered, fields)
+    flat = flatten(ordered, fields, owners or {})
     teaching = np.flatnonzero(flat.trained)
     parts = [
         part for part in np.array_split(teaching, min(updates, len(teaching)) or 1) if len(part)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Sequence
+import struct
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, final
 
 import numpy as np
@@ -35,7 +36,9 @@ class Flat:
     samples: dict[str, Column]
 
 
-def flatten(samples: Sequence[Sample], fields: Sequence[tuple[str, BatchField]] = ()) -> Flat:
+def flatten(
+    samples: Sequence[Sample], fields: Sequence[BatchField], owners: Mapping[str, str]
+) -> Flat:
     """Columns of ``samples`` in their order. The first token of each has mask 0.
 
     Nothing comes before it that its log-prob could be conditioned on, so it cannot be trained on.
@@ -44,7 +47,7 @@ def flatten(samples: Sequence[Sample], fields: Sequence[tuple[str, BatchField]] 
     starts = np.cumsum(lengths) - lengths
     tokens = _token_columns([s for sample in samples for s in sample.trace.segments])
     tokens["loss_mask"][starts[lengths > 0]] = 0.0
-    per_token, per_sample = field_columns(samples, lengths, fields)
+    per_token, per_sample = field_columns(samples, lengths, fields, owners)
     return Flat(
         lengths=lengths,
         starts=starts,
@@ -69,12 +72,15 @@ def _token_columns(segments: Sequence[Segment]) -> dict[str, Column]:
     }
 
 
-def _chained(typecode: str, rows: Iterable[Sequence[Any]]) -> Column:
-    # array.extend is the quickest way from tuples of numbers to memory: twice as quick as np.array.
-    flat = array(typecode)
-    for row in rows:
-        flat.extend(row)
-    return np.frombuffer(flat, dtype=np.dtype(typecode)) if flat else np.zeros(0, typecode)
+@lru_cache(maxsize=8192)
+def _layout(count: int, code: str) -> struct.Struct:
+    return struct.Struct(f"={count}{code}")
+
+
+def _chained(code: str, rows: Iterable[Sequence[Any]]) -> Column:
+    # struct.pack is the quickest way from tuples of numbers to memory: 3 times np.array's speed.
+    packed = b"".join([_layout(len(row), code).pack(*row) for row in rows])
+    return np.frombuffer(packed, dtype=np.dtype(code))
 
 
 def _sample_columns(samples: Sequence[Sample], lengths: Column) -> dict[str, Column]:

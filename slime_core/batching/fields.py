@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,10 @@ Columns = dict[str, Column]
 
 
 def field_columns(
-    samples: Sequence[Sample], lengths: Column, fields: Sequence[tuple[str, BatchField]]
+    samples: Sequence[Sample],
+    lengths: Column,
+    fields: Sequence[BatchField],
+    owners: Mapping[str, str],
 ) -> tuple[Columns, Columns]:
     """Per-token columns and per-sample columns of the declared fields.
 
@@ -23,7 +26,8 @@ def field_columns(
     """
     per_token: Columns = {}
     per_sample: Columns = {}
-    for plugin, field in fields:
+    for field in fields:
+        plugin = owners.get(field.name, "unknown")
         rows = [
             _value(plugin, field, sample, int(length))
             for sample, length in zip(samples, lengths, strict=True)

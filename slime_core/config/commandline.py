@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from slime_core.config.convert import convert
-from slime_core.config.fail import config_error, did_you_mean
+from slime_core.config.fail import config_error, did_you_mean, nearest
 from slime_core.config.files import read_layer
 from slime_core.config.layers import Layer, Raw
 from slime_core.config.passthrough import split
@@ -32,8 +32,8 @@ slime --plugin NAME --model DIR [options]
 
 EPILOG: Final = """\
 options of the engines, passed on as they are:
-  --sglang-OPTION VALUE     any option of sglang.launch_server, e.g. --sglang-mem-fraction-static 0.5
-  --router-OPTION VALUE     any option of sglang_router.launch_router
+  --sglang-OPTION VALUE     any option of SGLang's server, e.g. --sglang-mem-fraction-static 0.5
+  --router-OPTION VALUE     any option of the SGLang router
   --megatron-FIELD VALUE    any field of Megatron's TransformerConfig, DistributedDataParallelConfig
                             or OptimizerConfig, e.g. --megatron-lr 1e-4
 
@@ -47,9 +47,21 @@ A weaker source yields to a stronger one: core defaults, defaults of plugins, th
 _RUN_FLAGS: Final = ("--config", "--resume", "--dry-run", "--help", "--version")
 
 
+_METAVARS: Final[dict[Any, str]] = {
+    int: "N",
+    int | None: "N",
+    float: "X",
+    Path | None: "DIR",
+    str | None: "NAME",
+    list[str]: "TEXT",
+}
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise config_error(f"command line: {message.removeprefix('argument ')}")
+        said = message.removeprefix("argument ")
+        plain = said.replace("ignored explicit argument", "takes no value, found")
+        raise config_error(f"command line: {plain}")
 
 
 def _formatter(prog: str) -> argparse.RawDescriptionHelpFormatter:
@@ -58,17 +70,21 @@ def _formatter(prog: str) -> argparse.RawDescriptionHelpFormatter:
 
 def _help(setting: Setting) -> str:
     choices = f"; {' | '.join(setting.choices)}" if setting.choices else ""
-    shown = setting.default not in (None, []) and not isinstance(setting.default, bool)
-    default = f" (default: {setting.default})" if shown else ""
-    if isinstance(setting.default, bool):
-        default = f" (default: {'on' if setting.default else 'off'})"
-    return f"{setting.help}{choices}{default}".replace("%", "%%")
+    return f"{setting.help}{choices}{_default(setting.default)}".replace("%", "%%")
+
+
+def _default(value: Any) -> str:
+    if value is None or value == []:
+        return ""
+    if isinstance(value, bool):
+        return f" (default: {'on' if value else 'off'})"
+    return f" (default: {value:g})" if isinstance(value, float) else f" (default: {value})"
 
 
 def _metavar(setting: Setting) -> str:
     if setting.choices:
         return "CHOICE"
-    return {int: "N", float: "X", Path | None: "DIR"}.get(setting.type, "TEXT")
+    return _METAVARS[setting.type]
 
 
 def _add(group: Any, setting: Setting) -> None:
@@ -82,7 +98,7 @@ def _add(group: Any, setting: Setting) -> None:
 
 
 def _add_section(parser: argparse.ArgumentParser, section: Section) -> None:
-    title = f"{section.name}: {section.title}" if section.name else "run"
+    title = f"{section.name} - {section.title.rstrip('.')}" if section.name else "run"
     group = parser.add_argument_group(title)
     if not section.name:
         group.add_argument("--config", metavar="FILE", help="TOML file of settings")
@@ -118,12 +134,11 @@ def flags() -> list[str]:
 def _unknown(token: str) -> Exception:
     name = token.partition("=")[0]
     if not name.startswith("-"):
-        return config_error(f'command line: "{token}" belongs to no option')
-    tables = [f"--{table}" for table in PASS_THROUGH]
+        hint = did_you_mean(token, ("doctor", "demo"))
+        return config_error(f'command line: "{token}" belongs to no option{hint}')
     head, dash, tail = name[2:].partition("-")
-    hint = did_you_mean(name, flags())
-    if not hint and dash and (near := did_you_mean(f"--{head}", tables)):
-        hint = f"{near.removesuffix('?')}-{tail}?"
+    table = nearest(head, PASS_THROUGH, cutoff=0.8) if dash else None
+    hint = f"; did you mean --{table}-{tail}?" if table else did_you_mean(name, flags())
     return config_error(f"command line: {name} is not an option{hint}")
 
 
@@ -138,12 +153,12 @@ def _path(flag: str, value: str | None) -> Path | None:
     return None if value is None else Path(value).expanduser()
 
 
-def _check_resume(found: argparse.Namespace, values: dict[Key, Any]) -> None:
+def _check_resume(found: argparse.Namespace, values: Mapping[Key, Any]) -> None:
     other = "--config" if found.config is not None else "--run-dir"
     if found.resume is not None and (found.config is not None or ("run_dir",) in values):
         raise config_error(
-            f"--resume and {other} (command line): a resumed run goes on in its own folder with its "
-            f"saved configuration; leave out {other}"
+            f"--resume and {other} (command line): a resumed run goes on in its own folder, "
+            f"with its saved configuration; leave out {other}"
         )
 
 
@@ -155,11 +170,13 @@ def parse(argv: Sequence[str]) -> Raw:
     """
     core, raw_options = split(argv)
     found, unknown = parser().parse_known_args(core)
+    if found.help:
+        names = getattr(found, "plugins", [])
+        return Raw((Layer(COMMAND_LINE, {("plugins",): names}),), help=True)
     if unknown:
         raise _unknown(unknown[0])
     resume, file = _path("--resume", found.resume), _path("--config", found.config)
-    own = {} if found.help and file is None and not raw_options else _typed(found)
-    layers = [read_layer(file)] if file else []
-    layers.append(Layer(COMMAND_LINE, {**own, **raw_options}))
-    _check_resume(found, layers[-1].values)
-    return Raw(tuple(layers), resume, found.dry_run, found.help, found.version)
+    own = Layer(COMMAND_LINE, {**_typed(found), **raw_options})
+    _check_resume(found, own.values)
+    layers = (read_layer(file), own) if file else (own,)
+    return Raw(layers, resume, found.dry_run, version=found.version)

@@ -6,17 +6,17 @@ from collections.abc import Iterable
 
 
 def config_error(message: str) -> Exception:
-    """A ``ConfigError``. Imported only here: the contract costs more than the whole of ``--help``."""
+    """A ``ConfigError``, imported late: the contract costs more than all of ``--help``."""
     from slime_hookspecs.errors import ConfigError
 
     return ConfigError(message)
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The known name that looks most like ``name``, or ``None``."""
     from difflib import get_close_matches
 
-    found = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    found = get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return found[0] if found else None
 
 

@@ -75,17 +75,15 @@ def nest(flat: Mapping[Key, Any]) -> dict[str, Any]:
 
 
 def _unknown(key: Key, value: Any, source: str) -> Exception:
-    known = settings()
-    siblings = [k for k in known if k[:-1] == key[:-1]]
-    names = [k[-1] for k in siblings]
+    names = [k[-1] for k in settings() if k[:-1] == key[:-1]]
     if len(key) == 1:
         names += [*section_types(), *PASS_THROUGH, "plugin"]
-    elsewhere = [k for k in known if k[-1] == key[-1].replace("-", "_")]
-    if close := nearest(key[-1], names):
+    homes = [k[:-1] for k in settings() if k[-1] == key[-1] and k[:-1] != key[:-1]]
+    if homes:
+        tables = " or ".join(f"[{home[0]}]" if home else "the top level" for home in homes)
+        hint = f"; {key[-1]} belongs to {tables}"
+    elif close := nearest(key[-1], names):
         hint = f"; did you mean {close}?"
-    elif elsewhere:
-        where = ".".join(elsewhere[0][:-1])
-        hint = f"; {elsewhere[0][-1]} belongs " + (f"to [{where}]" if where else "to the top level")
     elif isinstance(value, Mapping):
         hint = f"; options of a plugin go to [plugin.{key[-1]}]"
     else:
@@ -103,8 +101,12 @@ def _table(key: Key, value: Any, source: str) -> Mapping[str, Any]:
 
 
 def _raw_items(key: Key, table: Any, source: str) -> Iterator[tuple[Key, Any]]:
+    names: dict[str, str] = {}
     for name, value in _table(key, table, source).items():
-        inner = (*key, name.replace("-", "_"))
+        inner = (*key, name.replace("-", "_") if key[0] in PASS_THROUGH else name)
+        if other := names.get(inner[-1]):
+            raise config_error(f"{spell(inner, source)}: given twice, as {other} and {name}")
+        names[inner[-1]] = name
         check_raw(inner, value, source)
         yield inner, value
 
@@ -115,7 +117,7 @@ def _items(tree: Mapping[str, Any], source: str) -> Iterator[tuple[Key, Any]]:
             yield from _raw_items((name,), value, source)
         elif name == "plugin":
             for plugin, table in _table(("plugin",), value, source).items():
-                yield from _raw_items(("plugin", plugin.replace("-", "_")), table, source)
+                yield from _raw_items(("plugin", plugin), table, source)
         elif name in section_types():
             for inner, setting in _table((name,), value, source).items():
                 yield (name, inner), setting

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from slime_core.config.settings import PASS_THROUGH, Key
+from slime_core.config.fail import config_error
+from slime_core.config.settings import PASS_THROUGH, Key, section_types
 
 _TABLE: Final = re.compile(rf"--(no-)?({'|'.join(PASS_THROUGH)})-(.+)")
 _PLUGIN: Final = re.compile(r"--(no-)?([A-Za-z][\w-]*)\.(\w[\w.-]*)")
@@ -21,12 +22,15 @@ _NUMBER: Final = re.compile(r"-\.?\d")
 
 @dataclass(frozen=True, slots=True)
 class _Flag:
+    name: str
     key: Key
     negated: bool
     values: tuple[str, ...]
 
     @property
     def value(self) -> Any:
+        if self.negated and self.values:
+            raise config_error(f"command line: {self.name} takes no value, found {self.values[0]}")
         if not self.values:
             return not self.negated
         return self.values[0] if len(self.values) == 1 else list(self.values)
@@ -36,10 +40,17 @@ def _underscored(name: str) -> str:
     return name.replace("-", "_")
 
 
+def _refuse_dot(name: str, table: str, field: str) -> None:
+    if table in PASS_THROUGH or table in section_types():
+        flag = f"--{table}-{field}".replace("_", "-")
+        raise config_error(f"command line: {name} is not an option; did you mean {flag}?")
+
+
 def _key(name: str) -> tuple[Key, bool] | None:
     if found := _TABLE.fullmatch(name):
         return (found[2], _underscored(found[3])), bool(found[1])
     if found := _PLUGIN.fullmatch(name):
+        _refuse_dot(name, found[2], found[3])
         return ("plugin", _underscored(found[2]), _underscored(found[3])), bool(found[1])
     return None
 
@@ -67,7 +78,7 @@ def split(argv: Sequence[str]) -> tuple[list[str], dict[Key, Any]]:
             continue
         values = (inline,) if equals else _values(tokens)
         del tokens[: 0 if equals else len(values)]
-        flags.append(_Flag(known[0], known[1], values))
+        flags.append(_Flag(name, known[0], known[1], values))
     return rest, _collect(flags)
 
 

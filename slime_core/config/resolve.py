@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def _build(flat: Mapping[Key, Any]) -> Config:
 def resolve(raw: Raw, defaults: Mapping[str, Any]) -> Config:
     """The configuration of a run: core defaults, plugins' defaults, file, command line.
 
-    A resumed run has its saved configuration in place of the first three.
+    A resumed run has its saved configuration in place of the first three; it ignores ``defaults``.
 
     Args:
         raw: What the user asked for.
@@ -77,8 +77,14 @@ def provenance(raw: Raw, defaults: Mapping[str, Any]) -> dict[Key, Sourced]:
     return _merge(raw, defaults)
 
 
+def named(raw: Raw) -> list[str]:
+    """Every plugin that the user names: those to load, and those chosen for a role."""
+    chosen = [s.value for key, s in _merge(raw, {}).items() if key[0] == "use"]
+    return list(dict.fromkeys([*raw.plugins, *chosen]))
+
+
 def resume(raw: Raw, file: Path) -> Raw:
-    """What the user asked for, on top of the configuration that a run directory keeps in ``file``."""
+    """What the user asked for, on top of the configuration that its run directory keeps."""
     saved = read_layer(file, f"{raw.resume}/{file.name}")
     home = Layer(saved.source, {**saved.values, ("run_dir",): raw.resume})
     return replace(raw, layers=(home, *raw.layers))
@@ -92,9 +98,19 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def to_dict(config: Config) -> dict[str, Any]:
-    """The configuration as values that JSON and TOML can hold; unset settings are left out."""
-    return dict(without_nulls(_plain(asdict(config))))
+def to_dict(config: Config, hidden: Collection[Key] = ()) -> dict[str, Any]:
+    """The configuration as values that JSON and TOML can hold; unset settings are left out.
+
+    Args:
+        config: The configuration.
+        hidden: Options of plugins to leave out, as ``("plugin", "name", "field")``: secrets.
+    """
+    tree = dict(without_nulls(_plain(asdict(config))))
+    tree["plugin"] = {
+        plugin: {k: v for k, v in options.items() if ("plugin", plugin, k) not in hidden}
+        for plugin, options in tree["plugin"].items()
+    }
+    return tree
 
 
 def from_dict(tree: Mapping[str, Any], source: str = "saved configuration") -> Config:

@@ -1,4 +1,4 @@
-"""``--use ROLE=PLUGIN``, its short forms, and ``--reward-weight``: lists that layers merge by name."""
+"""``--use``, its short forms, and ``--reward-weight``: lists that layers merge by name."""
 
 from __future__ import annotations
 

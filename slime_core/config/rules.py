@@ -35,8 +35,8 @@ def _sizes(config: Config) -> Iterator[str]:
     samples = rollout.prompts_per_step * rollout.samples_per_prompt
     if train.updates_per_step > samples:
         yield (
-            f"--train-updates-per-step {train.updates_per_step} is more than the "
-            f"{rollout.prompts_per_step} x {rollout.samples_per_prompt} = {samples} samples of a step"
+            f"--train-updates-per-step {train.updates_per_step} is more than a step's samples: "
+            f"{rollout.prompts_per_step} x {rollout.samples_per_prompt} = {samples}"
         )
 
 

@@ -6,6 +6,7 @@ The pass-through tables ``sglang``, ``router`` and ``megatron`` and the plugins'
 values here: the installed release, or the plugin's options class, checks them.
 """
 
+# ruff: noqa: RUF009  opt() makes a field
 from __future__ import annotations
 
 from dataclasses import dataclass, field

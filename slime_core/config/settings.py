@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias, get_args, get_type_hints
 from slime_core.config.schema import Config
 
 Key: TypeAlias = tuple[str, ...]
-"""Where a setting lives: ``("steps",)``, ``("rollout", "top_p")``, ``("plugin", "math", "data")``."""
+"""Where a setting lives, as ``("steps",)``, ``("rollout", "top_p")``, ``("plugin", "a", "b")``."""
 
 PASS_THROUGH: Final = ("sglang", "router", "megatron")
 """Tables whose keys the installed release checks."""
@@ -33,7 +33,7 @@ class Setting:
     @property
     def is_list(self) -> bool:
         """Whether the flag may be repeated."""
-        return self.type == list[str]
+        return bool(self.type == list[str])
 
     @property
     def choices(self) -> tuple[str, ...]:

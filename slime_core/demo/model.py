@@ -1,4 +1,4 @@
-"""The demo's model: a Qwen3 of 559,360 random parameters and a tokenizer that keeps digits apart."""
+"""The demo's model: a Qwen3 of 559,360 random parameters, and a tokenizer that parts digits."""
 
 from __future__ import annotations
 
@@ -34,6 +34,9 @@ def make_tiny_model(out_dir: Path, seed: int = 0) -> Path:
     Returns:
         The folder.
     """
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
     tokenizer = _tokenizer()
     _model(tokenizer, seed).save_pretrained(out_dir)
     tokenizer.save_pretrained(out_dir)

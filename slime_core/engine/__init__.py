@@ -1,0 +1,1 @@
+"""SGLang servers, their router, and the handle through which plugins speak to them."""

@@ -29,7 +29,7 @@ class MetricsWriter:
         """Write the row of a step.
 
         Args:
-            step: Number of the step, from 0.
+            step: Number of the step, from 0; -1 is what was measured before the first.
             metrics: All numbers of the step, by name.
         """
         row: Row = {"step": step, "time": round(time.time(), 3)}

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-REWARD: Final = ("reward/mean", "reward/total", "reward/value")
-TOKENS_PER_S: Final = ("rollout/tokens_per_s", "rollout/generated_tokens_per_s")
-RESPONSE_TOKENS: Final = ("rollout/response_tokens", "rollout/tokens", "rollout/sampled_tokens")
+REWARD: Final = "reward/mean"
+LOSS: Final = "train/loss"
 
 PHASES: Final = ("rollout", "reward", "train", "sync", "checkpoint", "eval")
 """The parts of a step in their order; the metric of each is ``time/<phase>_s``."""
 
 
-def first_of(metrics: Mapping[str, Any], candidates: tuple[str, ...]) -> float | None:
-    """Value of the first of these metrics that is there and finite."""
-    for name in candidates:
-        value = metrics.get(name)
-        if isinstance(value, int | float) and math.isfinite(value):
-            return float(value)
-    return None
+def finite(metrics: Mapping[str, Any], name: str) -> float | None:
+    """Value of a metric that is there and finite."""
+    value = metrics.get(name)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def is_scored(names: Iterable[str]) -> bool:
+    """Whether a reward plugin is behind these metrics. Without one, as in SFT, the mean is 0."""
+    return any(name.startswith("reward/") and name != REWARD for name in names)
 
 
 def phase_times(metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -36,9 +37,5 @@ def phase_times(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def tokens_per_s(metrics: Mapping[str, Any]) -> float | None:
-    """Generated tokens a second of rollout, as reported or as computed."""
-    reported = first_of(metrics, TOKENS_PER_S)
-    if reported is not None:
-        return reported
-    tokens, seconds = first_of(metrics, RESPONSE_TOKENS), first_of(metrics, ("time/rollout_s",))
-    return tokens / seconds if tokens and seconds else None
+    """Sampled tokens a second of rollout; trained ones a second where nothing is sampled."""
+    return finite(metrics, "rollout/tokens_per_s") or finite(metrics, "train/tokens_per_s")

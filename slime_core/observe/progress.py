@@ -15,7 +15,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from slime_core.observe.names import REWARD, first_of, phase_times, tokens_per_s
+from slime_core.observe.names import LOSS, REWARD, finite, is_scored, phase_times, tokens_per_s
 
 
 @final
@@ -106,12 +106,12 @@ class Progress:
 
     def _facts(self) -> list[str]:
         facts = []
-        reward, pace = first_of(self._metrics, REWARD), tokens_per_s(self._metrics)
-        if reward is not None:
+        reward, loss = finite(self._metrics, REWARD), finite(self._metrics, LOSS)
+        pace = tokens_per_s(self._metrics)
+        if reward is not None and is_scored(self._metrics):
             facts.append(f"reward {reward:.3f}")
-        else:
-            loss = first_of(self._metrics, ("train/loss",))
-            facts += [] if loss is None else [f"loss {loss:.4f}"]
+        elif loss is not None:
+            facts.append(f"loss {loss:.4f}")
         if pace is not None:
             facts.append(f"{pace:,.0f} tokens/s")
         left = self.time_left_s()

@@ -193,7 +193,7 @@ class RunDir:
 
     def _remove_leftovers(self, newest: int) -> None:
         for partial in self.checkpoints.glob(f"step_*{PARTIAL}"):
-            match = _COMPLETE.fullmatch(partial.name.removesuffix(PARTIAL))
+            match = _COMPLETE.fullmatch(partial.name.partition(".")[0])
             if match and int(match[1]) <= newest:
                 shutil.rmtree(partial, ignore_errors=True)
 
@@ -272,7 +272,7 @@ def _is_complete(path: Path) -> bool:
 
 def _remove(path: Path) -> None:
     """Delete a checkpoint. Renamed first, so that one half deleted never looks whole."""
-    partial = path.with_name(path.name + PARTIAL)
-    shutil.rmtree(partial, ignore_errors=True)
-    path.rename(partial)
-    shutil.rmtree(partial)
+    doomed = path.with_name(f"{path.name}.old{PARTIAL}")
+    shutil.rmtree(doomed, ignore_errors=True)
+    path.rename(doomed)
+    shutil.rmtree(doomed)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 from slime_core.observe.metrics import Row
-from slime_core.observe.names import phase_times
+from slime_core.observe.names import PHASES, phase_times
 
 Status = Literal["success", "error", "interrupted"]
 
@@ -21,7 +21,7 @@ class Summary(TypedDict):
     error: str | None
     #: training steps that are done, those of earlier runs included
     steps_done: int
-    #: seconds from the start of the command to its end
+    #: seconds that this command took; ``times_s`` has the earlier parts of a resumed run too
     wall_s: float
     #: seconds by phase over all steps, ``start`` before them, and ``other``: the rest of ``wall_s``
     times_s: dict[str, float]
@@ -55,7 +55,7 @@ def summarise(
         rows: All rows of the metrics file.
         status: How the run ended.
         wall_s: Seconds from the start of the command to its end.
-        steps_done: Steps done; by default those that have a row with more than held-out metrics.
+        steps_done: Steps done; by default up to the last that has a row.
         error: What the run died of.
         times_s: Seconds of phases outside the steps, as ``{"start": 20.0}``; added to the rows'.
         eval_before: First held-out metrics; by default those of the first row that has some.
@@ -87,11 +87,14 @@ def _times(rows: Sequence[Row], outside: Mapping[str, float]) -> dict[str, float
         for phase, seconds in phase_times(row).items():
             if seconds == seconds:  # not NaN
                 total[phase] = total.get(phase, 0.0) + seconds
-    return {phase: round(seconds, 3) for phase, seconds in total.items()}
+    known = [phase for phase in ("start", *PHASES) if phase in total]
+    ordered = [*known, *(phase for phase in total if phase not in known)]
+    return {phase: round(total[phase], 3) for phase in ordered}
 
 
 def _is_step(row: Row) -> bool:
-    return any(not name.startswith(("eval/", "time/")) for name in _numbers(row))
+    """Whether this is the row of a training step; step -1 is what was measured before the first."""
+    return int(row["step"]) >= 0
 
 
 def _steps_done(steps: Sequence[Row]) -> int:

@@ -1,4 +1,4 @@
-"""Charts as inline SVG: lines over steps and stacked bars over steps. Colours come from the page."""
+"""Charts as inline SVG: lines and stacked bars over steps. Colours come from the page."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ class Series:
 @final
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """Maps steps and values to pixels."""
+    """Maps steps and values to pixels; ``grid`` is the distance of grid lines."""
 
     first: float
     last: float
     low: float
     high: float
+    grid: float
 
     def x(self, step: float) -> float:
         part = (step - self.first) / (self.last - self.first)
@@ -72,7 +73,9 @@ def stacked_chart(layers: Sequence[Series], *, label: str) -> str:
     bars = _bars(layers)
     tops = [sum(values) for _, _, values in bars]
     begin, end = bars[0][0] - 0.5, bars[-1][1] + 0.5
-    frame = _Frame(begin, end, 0.0, _ceiling(max(tops)))
+    highest = max(tops) or 1.0
+    grid = _step(highest)
+    frame = _Frame(begin, end, 0.0, math.ceil(highest / grid) * grid, grid)
     parts = [_axes(frame)]
     parts += [_bar(frame, layers, *bar) for bar in bars]
     return _svg(label, parts)
@@ -94,7 +97,8 @@ def number(value: float) -> str:
         digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 3
         text = f"{value:,.{digits}f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
-    return f"{value:.2e}"
+    mantissa, _, exponent = f"{value:.2e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
 def _frame(lines: Sequence[Series], low: float | None) -> _Frame:
@@ -108,7 +112,8 @@ def _frame(lines: Sequence[Series], low: float | None) -> _Frame:
     first, last = min(steps), max(steps)
     if first == last:
         first, last = first - 1, last + 1
-    return _Frame(first, last, math.floor(bottom / grid) * grid, math.ceil(top / grid) * grid)
+    low, high = math.floor(bottom / grid) * grid, math.ceil(top / grid) * grid
+    return _Frame(first, last, low, high, grid)
 
 
 def _step(span: float) -> float:
@@ -117,15 +122,9 @@ def _step(span: float) -> float:
     return next(power * m for m in (1, 2, 5, 10) if power * m >= span / 5)
 
 
-def _ceiling(top: float) -> float:
-    grid = _step(top or 1.0)
-    return math.ceil((top or 1.0) / grid) * grid
-
-
 def _axes(frame: _Frame) -> str:
-    grid = _step(frame.high - frame.low)
+    grid, parts = frame.grid, []
     count = round((frame.high - frame.low) / grid)
-    parts = []
     for value in (frame.low + grid * i for i in range(count + 1)):
         y = frame.y(value)
         parts.append(f'<path class="grid" d="M{_LEFT} {y}H{WIDTH - _RIGHT}"/>')

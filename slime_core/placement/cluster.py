@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, final
@@ -13,10 +14,10 @@ import ray
 from ray._private import ray_constants
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+from slime_hookspecs.errors import ConfigError, RunError
 
 from slime_core.config.schema import Config
 from slime_core.placement.layout import Layout, check_resources, plan_layout
-from slime_hookspecs.errors import ConfigError, RunError
 
 _PLACEMENT_TIMEOUT_S = 120.0
 #: Enough for the shards of a step; Ray would take a third of the memory.
@@ -62,7 +63,10 @@ def cluster(config: Config) -> Iterator[Cluster]:
     Raises:
         ConfigError: the cluster is unreachable or too small.
     """
+    # Ray takes SIGTERM over and would exit without unwinding; the run's own handler stays.
+    handler = signal.getsignal(signal.SIGTERM)
     _connect(config)
+    signal.signal(signal.SIGTERM, handler)
     group = None
     try:
         resources = ray.cluster_resources()
@@ -94,8 +98,8 @@ def _connect(config: Config) -> None:
                 "start one with `ray start --head`, or leave the option out"
             ) from error
         return
-    # Ray replaces a loopback address by the machine's own; this constant, which it sets on macOS and
-    # Windows, is its only switch to stay on loopback, where no other machine can reach it.
+    # Ray replaces a loopback address by the machine's own. This constant, which it sets on macOS
+    # and Windows, is its only switch to stay on loopback, where no other machine can reach it.
     ray_constants.ENABLE_RAY_CLUSTER = False
     ray.init(
         num_cpus=config.ray_cpus or os.cpu_count(),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import final
 
-from slime_core.config.schema import Config
 from slime_hookspecs.errors import ConfigError
+
+from slime_core.config.schema import Config
 
 
 @final
@@ -55,6 +58,26 @@ def plan_layout(config: Config, *, gpus: int) -> Layout:
     return Layout(True, bundles, tuple(range(ranks)), taken)
 
 
+def local_gpus() -> int:
+    """GPUs of this machine that this process may use, without importing torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([entry for entry in visible.split(",") if entry.strip() not in ("", "-1")])
+    return len([p for p in Path("/dev").glob("nvidia*") if p.name[6:].isdigit()])
+
+
+def check_local(config: Config) -> None:
+    """Refuse, before Ray is started, what a Ray on this machine alone could not hold.
+
+    Raises:
+        ConfigError: as ``check_resources``; a cluster that is joined answers for itself.
+    """
+    if config.ray_address:
+        return
+    has = {"CPU": float(config.ray_cpus or os.cpu_count() or 1), "GPU": float(local_gpus())}
+    check_resources(plan_layout(config, gpus=int(has["GPU"])), config, has)
+
+
 def check_resources(layout: Layout, config: Config, resources: dict[str, float]) -> None:
     """Refuse a layout that the cluster cannot hold, before anything waits for it.
 
@@ -73,7 +96,7 @@ def check_resources(layout: Layout, config: Config, resources: dict[str, float])
     cure = (
         "lower --train-tp, --train-pp, --train-dp or --engine-servers, use --colocate, or add nodes"
         if layout.accelerated
-        else "lower --train-tp, --train-pp or --train-dp, or let ranks share cores with --ray-cpus N"
+        else "lower --train-tp, --train-pp or --train-dp, or let ranks share cores: --ray-cpus N"
     )
     raise ConfigError(
         f"the run needs {layout.bundles} {kind}s for {' and '.join(parts)}; Ray has {has}: {cure}"

@@ -9,7 +9,6 @@ from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
-
 from slime_hookspecs.errors import RunError, SlimeError
 
 _TAIL_LINES = 15

@@ -18,6 +18,7 @@ def spawn(
     num_gpus: float = 0,
     strategy: Any = None,
     env: dict[str, str] | None = None,
+    arguments: dict[str, Any] | None = None,
 ) -> Any:
     """Start ``cls(*args)`` as an actor and return its handle at once.
 
@@ -28,22 +29,24 @@ def spawn(
         num_gpus: Share of the GPU of its bundle.
         strategy: Scheduling strategy, or ``None`` for anywhere.
         env: Environment variables of its process.
+        arguments: Keyword arguments of its constructor.
     """
     options: dict[str, Any] = {"num_cpus": 0, "num_gpus": num_gpus, "max_restarts": 0}
     if strategy is not None:
         options["scheduling_strategy"] = strategy
     if env:
         options["runtime_env"] = {"env_vars": env}
-    return ray.remote(_logged(cls)).options(**options).remote(str(log_file), *args)
+    actor = ray.remote(_logged(cls)).options(**options)
+    return actor.remote(str(log_file), *args, **(arguments or {}))
 
 
 def _logged(cls: type) -> type:
     """``cls`` with a constructor that first redirects the process's output."""
 
-    class Logged(cls):  # type: ignore[misc, valid-type]
-        def __init__(self, log_file: str, *args: Any) -> None:
+    class Logged(cls):
+        def __init__(self, log_file: str, *args: Any, **kwargs: Any) -> None:
             redirect_output(Path(log_file))
-            super().__init__(*args)
+            super().__init__(*args, **kwargs)
 
         def free_address(self) -> tuple[str, int]:
             """This node's address and a port that is free on it now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 from slime_hookspecs import API_VERSION, PluginError
 
 from slime_core.plugins import installed
@@ -25,14 +26,16 @@ def check(plugin: Plugin) -> Plugin:
             f"installation is broken\n  to mend it: pip install --force-reinstall <distribution>"
         )
     requirements = [_parse(plugin, text) for text in plugin.requires]
-    needed = [one for one in requirements if one.marker is None or one.marker.evaluate({"extra": ""})]
+    needed = [
+        one for one in requirements if one.marker is None or one.marker.evaluate({"extra": ""})
+    ]
     _check_contract(plugin, needed)
     _check_requirements(plugin, needed)
     return plugin
 
 
 def serves(wanted: SpecifierSet, api: str, release: str) -> bool:
-    """Whether a host of contract ``api``, installed as ``release``, serves a plugin that wants this.
+    """Whether a host of contract ``api``, installed as ``release``, serves such a plugin.
 
     A host serves its own minor version and the one before, from 0.1 on.
     """
@@ -52,15 +55,15 @@ def _check_contract(plugin: Plugin, needed: list[Requirement]) -> None:
     release = installed.version(CONTRACT) or API_VERSION
     for specifier in wanted:
         if not serves(specifier, API_VERSION, release):
-            newer = not any(_is_below(one) for one in specifier.filter([release, "0"]))
-            raise PluginError(_contract_message(plugin, specifier, release, newer))
+            raise PluginError(_contract_message(plugin, specifier, release))
 
 
-def _is_below(_: object) -> bool:
-    return True
-
-
-def _contract_message(plugin: Plugin, wanted: SpecifierSet, release: str, newer: bool) -> str:
+def _contract_message(plugin: Plugin, wanted: SpecifierSet, release: str) -> str:
+    newer = any(
+        Version(one.version.removesuffix(".*")) > Version(release)
+        for one in wanted
+        if one.operator in (">=", ">", "==", "~=")
+    )
     target = "slime-rl slime-hookspecs" if newer else plugin.distribution
     return (
         f"plugin {plugin.display} needs {CONTRACT}{wanted}, this host serves {API_VERSION} "

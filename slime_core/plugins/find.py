@@ -40,7 +40,7 @@ def pick(spelling: str, found: Sequence[Plugin]) -> Plugin:
 
 
 def _visible(plugins: Iterable[Plugin]) -> Iterable[Plugin]:
-    """Those of the first location of each distribution: ``sys.path`` order decides, as in import."""
+    """Those of each distribution's first location on ``sys.path``, which an import would take."""
     first: dict[str, str] = {}
     for plugin in plugins:
         if first.setdefault(plugin.distribution, plugin.location) == plugin.location:
@@ -55,8 +55,9 @@ def _unknown(spelling: str, found: Sequence[Plugin]) -> str:
     distribution, name = split(spelling)
     known = {plugin.spelling if distribution else plugin.name for plugin in found}
     target = distribution or f"slime-plugin-{name.replace('_', '-')}"
+    near = suggestion(spelling, known)
     return (
-        f"unknown plugin {spelling!r}: nothing installed has this name{suggestion(spelling, known)}\n"
+        f"unknown plugin {spelling!r}: nothing installed has this name{near}\n"
         f"  installed: {listed(known)}\n"
         f"  to install it: pip install {target}"
     )

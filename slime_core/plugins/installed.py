@@ -99,7 +99,7 @@ def version(distribution: str) -> str | None:
 
 
 def origin(distribution: str) -> str:
-    """Where a distribution's files come from: ``vcs:<commit>``, ``editable`` or ``record:<sha256>``.
+    """Where a distribution comes from: ``vcs:<commit>``, ``editable`` or ``record:<sha256>``.
 
     The RECORD digest leaves out installer, scripts and byte code, which differ between machines
     that hold the same wheel.
@@ -119,10 +119,10 @@ def _record_digest(record: str | None) -> str:
     lines = sorted(
         line for line in record.splitlines() if not _HOW_INSTALLED.search(line.partition(",")[0])
     )
-    return f"record:{hashlib.sha256('\n'.encode().join(x.encode() for x in lines)).hexdigest()}"
+    return f"record:{hashlib.sha256(chr(10).join(lines).encode()).hexdigest()}"
 
 
-def _entries_of(distribution: importlib_metadata.Distribution) -> Iterator[Plugin]:
+def _entries_of(distribution: Any) -> Iterator[Plugin]:
     # A look at the text first: most distributions have no plugin, and parsing costs more.
     if f"[{ENTRY_POINT_GROUP}]" not in (distribution.read_text("entry_points.txt") or ""):
         return

@@ -1,0 +1,1 @@
+"""From prompts to a step's training data: generation, rewards, filters, advantages, evaluation."""

@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from slime_core.weights import maps
 from slime_hookspecs.errors import ConfigError
+
+from slime_core.weights import maps
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,16 +23,24 @@ if TYPE_CHECKING:
 SHARD_BYTES: Final = 4 << 30
 _INDEX: Final = "model.safetensors.index.json"
 _TOKENIZERS: Final = ("tokenizer.json", "tokenizer.model", "vocab.json")
-_NOT_COPIED: Final = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack")
 _COPIED: Final = (".json", ".jinja", ".model", ".txt", ".tiktoken")
 
 
 def read_config(model_dir: Path) -> dict[str, Any]:
-    """The folder's ``config.json``.
+    """The folder's ``config.json``, in which experts are counted by ``num_experts``.
+
+    transformers 5 writes that number as ``num_local_experts``.
 
     Raises:
         ConfigError: The folder or the file is missing, or the file is not a JSON object.
     """
+    found = _raw_config(model_dir)
+    if "num_local_experts" in found:
+        found.setdefault("num_experts", found["num_local_experts"])
+    return found
+
+
+def _raw_config(model_dir: Path) -> dict[str, Any]:
     if not model_dir.is_dir():
         raise ConfigError(f"--model {model_dir}: no such folder")
     path = model_dir / "config.json"
@@ -132,8 +141,8 @@ def _copy_rest(template_dir: Path, folder: Path, dtype: str) -> None:
         copied = source.name.endswith(_COPIED) and not source.name.endswith("index.json")
         if source.is_file() and copied and source.name != "config.json":
             shutil.copyfile(source, folder / source.name)
-    config = read_config(template_dir)
-    # transformers 5 writes "dtype", older ones "torch_dtype"; whoever loads with dtype="auto" reads it.
+    config = _raw_config(template_dir)
+    # Read by whoever loads with dtype="auto"; releases before transformers 5 call it torch_dtype.
     config["torch_dtype" if "torch_dtype" in config else "dtype"] = dtype
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 

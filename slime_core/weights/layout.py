@@ -7,19 +7,16 @@ in it; both directions are exact to the bit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import torch
+from slime_hookspecs.errors import ConfigError
 from torch import Tensor
 
 from slime_core.weights.maps import Rule
-from slime_hookspecs.errors import ConfigError
-
-_QKV: Final = 3
 
 
 def merge_qkv(q: Tensor, k: Tensor, v: Tensor, groups: int) -> Tensor:
-    """Query, key and value rows, interleaved: each key-value group's queries, its key, its value."""
+    """Query, key and value rows, interleaved: each group's queries, its key, its value."""
     parts = [t.reshape(groups, -1, *t.shape[1:]) for t in (q, k, v)]
     return torch.cat(parts, 1).reshape(-1, *q.shape[1:])
 
@@ -28,7 +25,8 @@ def split_qkv(merged: Tensor, groups: int, queries: int) -> tuple[Tensor, Tensor
     """The inverse of ``merge_qkv``; ``queries`` is how many query heads share a key-value head."""
     w = merged.reshape(groups, queries + 2, -1, *merged.shape[1:])
     q, k, v = w[:, :queries], w[:, queries:-1], w[:, -1:]
-    return tuple(t.reshape(-1, *merged.shape[1:]) for t in (q, k, v))  # type: ignore[return-value]
+    q, k, v = (t.reshape(-1, *merged.shape[1:]) for t in (q, k, v))
+    return q, k, v
 
 
 def pad_rows(tensor: Tensor, rows: int) -> Tensor:
@@ -58,7 +56,8 @@ def merge(rule: Rule, parts: Sequence[Tensor], groups: int) -> Tensor:
         groups: Key-value heads of this rank.
     """
     if rule.kind == "qkv":
-        return merge_qkv(*parts, groups)
+        q, k, v = parts
+        return merge_qkv(q, k, v, groups)
     return torch.cat(list(parts)) if rule.kind == "gate_up" else parts[0]
 
 
@@ -72,7 +71,7 @@ def split(rule: Rule, parameter: Tensor, groups: int, queries: int) -> tuple[Ten
 def to_hf(
     rule: Rule, shards: Sequence[Tensor], groups: int, queries: int, vocab_size: int
 ) -> tuple[Tensor, ...]:
-    """The whole HF tensors from the Megatron parameters of all tensor-parallel ranks, in rank order."""
+    """The whole HF tensors from the Megatron parameters of all ranks of a split, in rank order."""
     if rule.kind == "qkv":
         groups = groups // len(shards)
     per_rank = [split(rule, shard, groups, queries) for shard in shards]

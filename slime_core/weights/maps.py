@@ -221,7 +221,7 @@ def architecture(hf_config: Mapping[str, Any]) -> str:
 
 
 def weight_map(hf_config: Mapping[str, Any]) -> WeightMap:
-    """The map for the model that a ``config.json`` describes.
+    """The map for the model that a ``config.json`` (as ``hf.read_config`` gives it) describes.
 
     Raises:
         ConfigError: The architecture is not supported, or mixes dense and expert layers.
@@ -231,8 +231,8 @@ def weight_map(hf_config: Mapping[str, Any]) -> WeightMap:
     if moe and (hf_config.get("mlp_only_layers") or hf_config.get("decoder_sparse_step", 1) != 1):
         raise ConfigError(
             f"{name}: mlp_only_layers={hf_config.get('mlp_only_layers')} and decoder_sparse_step="
-            f"{hf_config.get('decoder_sparse_step')} mix dense and expert layers; only models whose "
-            "layers all have experts are supported"
+            f"{hf_config.get('decoder_sparse_step')} mix dense and expert layers; only models "
+            "whose layers all have experts are supported"
         )
     heads = int(hf_config["num_attention_heads"])
     return WeightMap(

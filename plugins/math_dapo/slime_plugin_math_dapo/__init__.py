@@ -85,13 +85,13 @@ def slime_filter(group: Group, ctx: Context[Options]) -> Verdict:
 
 @hookimpl
 def slime_eval_sets(options: Options) -> list[EvalSet]:
-    """Held-out problems of the built-in task, or the files of ``eval_data``."""
-    k = options.eval_samples_per_prompt
+    """Held-out problems of the built-in task, and the files of ``eval_data``."""
+    paths = map(Path, options.eval_data)
+    held_out = [(path.stem, read_prompts(path, options)) for path in paths]
     if options.task:
-        _, held_out = addition.problems()
-        return eval_sets("heldout", [addition.prompt(p) for p in held_out], k)
-    paths = list(map(Path, options.eval_data))
-    return [s for p in paths for s in eval_sets(p.stem, read_prompts(p, options), k)]
+        held_out.insert(0, ("heldout", [addition.prompt(p) for p in addition.problems()[1]]))
+    k = options.eval_samples_per_prompt
+    return [made for name, prompts in held_out for made in eval_sets(name, prompts, k)]
 
 
 def _training_prompts(options: Options) -> list[Prompt]:

@@ -12,8 +12,6 @@ PLACEHOLDER: Final = "{prompt}"
 
 
 def _opt(default: Any, help: str) -> Any:
-    if isinstance(default, list):
-        return field(default_factory=list, metadata={"help": help})
     return field(default=default, metadata={"help": help})
 
 
@@ -23,7 +21,10 @@ class Options:
 
     task: str = _opt("", 'built-in task "addition", or empty to train on data')
     data: str = _opt("", "file to train on, .jsonl or .parquet, with prompts and labels")
-    eval_data: list[str] = _opt([], "held-out files, each measured greedily and by sampling")
+    eval_data: list[str] = field(
+        default_factory=list,
+        metadata={"help": "held-out files, each measured greedily and by sampling"},
+    )
     eval_samples_per_prompt: int = _opt(8, "k of mean@k and pass@k on held-out sets; 0 is none")
     prompt_column: str = _opt("prompt", "column with the prompt: a string, or chat messages")
     label_column: str = _opt("label", "column with the right answer")

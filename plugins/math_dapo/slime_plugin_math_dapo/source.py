@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, final
 
 from slime_hookspecs import DataError, Prompt
@@ -40,7 +41,7 @@ class PromptSource:
             "seed": self._seed,
             "shuffle": self._shuffle,
             "prompts": len(self._prompts),
-            "digest": self._digest(),
+            "digest": self._digest,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -49,7 +50,7 @@ class PromptSource:
         Raises:
             DataError: the data is not what it was when the state was saved.
         """
-        if state["digest"] != self._digest():
+        if state["digest"] != self._digest:
             raise DataError(
                 f"the data changed since the checkpoint: it had {state['prompts']} prompts, "
                 f"now {len(self._prompts)}; resume with the same data, or start a new run"
@@ -74,8 +75,9 @@ class PromptSource:
             random.Random(f"{self._seed}/{epoch}").shuffle(order)
         return order
 
+    @cached_property
     def _digest(self) -> str:
         digest = hashlib.sha256()
         for prompt in self._prompts:
-            digest.update(repr((prompt.id, prompt.messages, prompt.label)).encode())
+            digest.update(repr((prompt.messages, prompt.label)).encode())
         return digest.hexdigest()

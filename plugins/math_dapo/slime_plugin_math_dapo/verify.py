@@ -34,7 +34,7 @@ def same_value(answer: str, label: str) -> bool:
     """
     if answer == label:
         return True
-    gold, found = parse_label(label), _parse(answer)
+    gold, found = list(parse_label(label)), _parse(answer)
     return bool(found) and bool(_library().verify(gold, found, timeout_seconds=None))
 
 

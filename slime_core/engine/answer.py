@@ -1,0 +1,77 @@
+"""Reads what SGLang's ``/generate`` answers: tokens, log-probs, weight version, why it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+from slime_hookspecs.errors import EngineError
+from slime_hookspecs.records import StopReason
+
+#: A log-prob above 0 by no more than this is float noise on a certain token.
+NOISE = 1e-3
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server wrote.
+
+    Attributes:
+        tokens: Token ids, the one that ended the turn included, ``[n]``.
+        logprobs: Log-prob of each under the distribution that it was drawn from, ``[n]``.
+        finish: SGLang's word: ``stop``, ``length`` or ``abort``.
+        weight_version: As the server reports it, ``None`` where that is no number.
+    """
+
+    tokens: list[int]
+    logprobs: list[float]
+    finish: str
+    weight_version: int | None
+
+
+def read(body: Mapping[str, Any]) -> Answer:
+    """The answer in the JSON of a ``/generate`` response with log-probs.
+
+    Raises:
+        EngineError: the JSON is not such a response.
+    """
+    try:
+        meta = body["meta_info"]
+        rows = meta.get("output_token_logprobs") or ()
+        tokens = [row[1] for row in rows]
+        logprobs = [row[0] for row in rows]
+        if max(logprobs, default=0.0) > 0.0:
+            logprobs = [_clamped(value) for value in logprobs]
+        if len(tokens) != meta.get("completion_tokens", len(tokens)):
+            raise EngineError(
+                f"server wrote {meta['completion_tokens']} tokens but sent {len(tokens)} log-probs"
+            )
+        return Answer(tokens, logprobs, meta["finish_reason"]["type"], _version(meta))
+    except (KeyError, TypeError, IndexError) as error:
+        raise EngineError(
+            f"/generate answered without {error}: {str(body)[:500]}; is this an SGLang server?"
+        ) from error
+
+
+def stop_reason(answer: Answer, *, allowed: int, wanted: int) -> StopReason:
+    """Why generation ended, given the tokens that were asked for and those that were wanted."""
+    if answer.finish == "abort":
+        return StopReason.ABORTED
+    if answer.finish != "length":
+        return StopReason.STOP
+    # SGLang keeps a token or two of the context for itself, so it may write fewer than allowed.
+    whole = allowed == wanted and len(answer.tokens) >= wanted
+    return StopReason.LENGTH if whole else StopReason.CONTEXT
+
+
+def _clamped(logprob: float) -> float:
+    if logprob > NOISE:
+        raise EngineError(f"server sent a log-prob of {logprob}, which is above 0")
+    return min(logprob, 0.0)
+
+
+def _version(meta: Mapping[str, Any]) -> int | None:
+    version = meta.get("weight_version")
+    return int(version) if version is not None and str(version).isdecimal() else None

@@ -1,0 +1,203 @@
+"""The rollout process's way to the servers: one client, and one session a sample."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, final
+
+from slime_hookspecs.engine import Sampling
+from slime_hookspecs.errors import EngineError
+from slime_hookspecs.records import Message, StopReason
+from slime_hookspecs.trace import Trace
+
+from slime_core.engine import answer, control
+from slime_core.engine.address import ServingAddress
+from slime_core.engine.sampling import budget, call_seed, merged
+from slime_core.engine.transport import Transport
+
+#: SGLang takes no prompt that leaves fewer tokens of the context than this.
+RESERVED: Final = 7
+
+ROUTING_KEY: Final = "X-SMG-Routing-Key"
+
+_NO_SERVERS: Final = "this run has no servers (--engine-servers 0), so nothing can be generated"
+
+
+@final
+class EngineClient:
+    """Generates through the router. One a process; lives in one event loop.
+
+    Args:
+        address: The servers, or ``None`` in a run without any; templates and tokens work then too.
+        tokenizer: The HF tokenizer of the model.
+        defaults: The run's sampling, for whatever a call leaves open.
+        context_length: Most tokens, prompt and response together.
+        retries: Times that a request is sent again when no server answered.
+
+    Attributes:
+        weight_version: Version of the weights that the servers hold now; its owner sets it.
+    """
+
+    def __init__(
+        self,
+        address: ServingAddress | None,
+        tokenizer: Any,
+        *,
+        defaults: Sampling,
+        context_length: int,
+        retries: int,
+    ) -> None:
+        self.address = address
+        self.tokenizer = tokenizer
+        self.defaults = defaults
+        self.context_length = context_length
+        self.weight_version = 0
+        self._transport = Transport(address.router_url, retries) if address else None
+        self._background: set[asyncio.Task[Any]] = set()
+
+    @property
+    def transport(self) -> Transport:
+        """Where requests go.
+
+        Raises:
+            EngineError: the run has no servers.
+        """
+        if self._transport is None:
+            raise EngineError(_NO_SERVERS)
+        return self._transport
+
+    def session(self, sample_index: int, seed: int | None) -> Session:
+        """The engine handle of one sample; all its requests meet the same server.
+
+        Args:
+            sample_index: Unique in the run.
+            seed: Makes the sample's tokens reproducible on servers that run with
+                ``--sglang-enable-deterministic-inference``; others ignore it. ``None`` is random.
+        """
+        return Session(self, sample_index, seed)
+
+    async def abort_all(self) -> None:
+        """End all requests on all servers; their callers get ``ABORTED`` with the tokens so far."""
+        if self.address:
+            session = self.transport.session
+            await control.send_to_all(session, self.address.server_urls, control.ABORT_ALL)
+
+    def abandon(self, request_id: str) -> None:
+        """End a request that nobody waits for any more; returns at once, failures do not matter."""
+        if self.address:
+            task = asyncio.ensure_future(self._abandon(request_id, self.address.server_urls))
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await asyncio.gather(*self._background)
+        if self._transport:
+            await self._transport.close()
+
+    async def _abandon(self, request_id: str, urls: Sequence[str]) -> None:
+        calls = (
+            control.send_async(self.transport.session, url, control.abort(request_id), 10.0)
+            for url in urls
+        )
+        await asyncio.gather(*calls, return_exceptions=True)
+
+
+@final
+class Session:
+    """What a plugin knows as ``Engine``: one sample's way to the servers."""
+
+    __slots__ = ("_calls", "_client", "_headers", "_name", "_seed")
+
+    def __init__(self, client: EngineClient, sample_index: int, seed: int | None) -> None:
+        self._client = client
+        self._name = f"sample-{sample_index}"
+        self._headers = {ROUTING_KEY: self._name}
+        # Never without a seed: servers that honour seeds give all requests without one the same.
+        self._seed = random.getrandbits(62) if seed is None else seed
+        self._calls = itertools.count()
+
+    @property
+    def openai_base_url(self) -> str:
+        """Base URL for clients that know only the OpenAI API."""
+        if self._client.address is None:
+            raise EngineError(_NO_SERVERS)
+        return f"{self._client.address.router_url}/v1"
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens, prompt and response together, that the model takes."""
+        return self._client.context_length
+
+    @property
+    def weight_version(self) -> int:
+        """Version of the weights that the servers hold now."""
+        return self._client.weight_version
+
+    async def generate(self, trace: Trace, sampling: Sampling | None = None) -> StopReason:
+        """Continue the trace and append what the model writes, as ``Engine.generate`` says."""
+        client = self._client
+        room = client.context_length - len(trace)
+        wanted = budget(client.defaults, sampling)
+        wanted = room if wanted is None else wanted
+        if wanted <= 0:
+            return StopReason.LENGTH if room > 0 else StopReason.CONTEXT
+        if room < RESERVED:
+            return StopReason.CONTEXT
+        allowed = min(room, wanted)
+        parameters = merged(client.defaults, sampling)
+        parameters["max_new_tokens"] = allowed
+        found = answer.read(await self._request(trace, parameters))
+        version = client.weight_version if found.weight_version is None else found.weight_version
+        trace.append_sampled(found.tokens, found.logprobs, version)
+        return answer.stop_reason(found, allowed=allowed, wanted=wanted)
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[dict[str, Any]] | None = None,
+        *,
+        add_generation_prompt: bool = True,
+    ) -> list[int]:
+        """Token ids of a conversation in the model's chat template."""
+        rendered = self._client.tokenizer.apply_chat_template(
+            list(messages),
+            tools=list(tools) if tools else None,
+            add_generation_prompt=add_generation_prompt,
+            tokenize=True,
+            return_dict=True,
+        )
+        return list(rendered["input_ids"])
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of token ids, special tokens left out."""
+        return str(self._client.tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of plain text, without special tokens."""
+        return list(self._client.tokenizer.encode(text, add_special_tokens=False))
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """POST JSON through the router and return the JSON answer, as ``Engine.post`` says."""
+        reply: dict[str, Any] = await self._client.transport.post(path, body, self._headers)
+        return reply
+
+    async def _request(self, trace: Trace, parameters: dict[str, Any]) -> Any:
+        transport = self._client.transport
+        call = next(self._calls)
+        parameters.setdefault("sampling_seed", call_seed(self._seed, call))
+        request_id = f"{self._name}-{call}-{random.getrandbits(32):08x}"
+        body = {
+            "rid": request_id,
+            "input_ids": trace.tokens,
+            "sampling_params": parameters,
+            "return_logprob": True,
+        }
+        try:
+            return await transport.post("/generate", body, self._headers)
+        except asyncio.CancelledError:
+            self._client.abandon(request_id)
+            raise

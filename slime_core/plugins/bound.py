@@ -1,0 +1,117 @@
+"""What the loops call: plain functions, resolved once, with no plugin machinery between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, final
+
+from slime_hookspecs import HOOKS, BatchField, PluginError
+
+from slime_core.plugins.names import suggestion
+from slime_core.plugins.verify import Implementation
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class BoundHook:
+    """One plugin's implementation of one hook, ready to be called.
+
+    Attributes:
+        plugin: Entry name of the plugin.
+        version: Version of its distribution.
+        hook: Name of the hook.
+        options: The plugin's options, as its own dataclass; ``None`` if it has none.
+        is_async: Whether ``function`` and ``call`` are coroutine functions.
+        weight: Weight of a reward; 1 for everything else.
+        function: The function as the plugin wrote it; takes what it names, in its own order.
+        call: Takes all arguments of the hook by position, in the order of the contract.
+    """
+
+    plugin: str
+    version: str
+    hook: str
+    options: Any
+    is_async: bool
+    weight: float
+    function: Callable[..., Any]
+    call: Callable[..., Any]
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Bound:
+    """All hooks of a run, ready to be called.
+
+    Attributes:
+        hooks: Implementations by hook name, in plan order; hooks that nobody serves are absent.
+        batch_fields: What plugins declared, in plan order.
+        plugin_options: Options by plugin.
+    """
+
+    hooks: Mapping[str, tuple[BoundHook, ...]]
+    batch_fields: tuple[BatchField, ...]
+    plugin_options: Mapping[str, Any]
+
+    def one(self, hook: str) -> BoundHook:
+        """The implementation of a hook that exactly one plugin serves.
+
+        Raises:
+            PluginError: no plugin of the run serves it.
+        """
+        found = self.maybe(hook)
+        if found is None:
+            raise PluginError(
+                f"no plugin of this run implements {hook}: name one that does with --plugin\n"
+                f"  plugins of this run: {', '.join(self.plugin_options) or 'none'}"
+            )
+        return found
+
+    def maybe(self, hook: str) -> BoundHook | None:
+        """The implementation of a hook that at most one plugin serves, or ``None``."""
+        return next(iter(self.all(hook)), None)
+
+    def all(self, hook: str) -> tuple[BoundHook, ...]:
+        """All implementations of a hook, in plan order."""
+        if hook not in HOOKS:
+            raise KeyError(f"there is no hook {hook!r}{suggestion(hook, HOOKS)}")
+        return self.hooks.get(hook, ())
+
+    def options(self, plugin: str) -> Any:
+        """The options of a plugin of this run; ``None`` if it has none."""
+        return self.plugin_options[plugin]
+
+
+def adapt(implementation: Implementation) -> Callable[..., Any]:
+    """A callable that takes all of a hook's arguments and passes on those that the function names.
+
+    It is the function itself where that takes all of them in order. It is picklable where the
+    function is, and a coroutine function where the function is.
+    """
+    function, positions = implementation.function, implementation.positions
+    if positions == tuple(range(len(implementation.hook.parameters))):
+        return function
+    return partial(_call_async if implementation.is_async else _call, function, positions)
+
+
+def note(exc: BaseException, plugin: str, hook: str, what: str) -> None:
+    """Add a line to an exception that says whose it is; its type and traceback stay.
+
+    Args:
+        exc: The exception on its way up.
+        plugin: Who raised it, as messages name it.
+        hook: Name of the hook.
+        what: What was being worked on, e.g. ``sample 7 of prompt 12``.
+    """
+    exc.add_note(f"in plugin {plugin}, hook {hook}, {what}")
+
+
+def _call(function: Callable[..., Any], positions: Sequence[int], *arguments: Any) -> Any:
+    return function(*[arguments[position] for position in positions])
+
+
+async def _call_async(
+    function: Callable[..., Any], positions: Sequence[int], *arguments: Any
+) -> Any:
+    return await function(*[arguments[position] for position in positions])

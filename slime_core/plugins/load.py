@@ -1,0 +1,121 @@
+"""Step 3: import the plugins that were asked for, and nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+from slime_hookspecs import PluginError
+
+from slime_core.plugins import installed
+from slime_core.plugins.check import check
+from slime_core.plugins.find import find, pick
+from slime_core.plugins.installed import Plugin
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class LoadedPlugin:
+    """A plugin after loading.
+
+    Attributes:
+        plugin: What was found.
+        object: The imported module, or the instance that the entry point names.
+    """
+
+    plugin: Plugin
+    object: Any
+
+    @property
+    def name(self) -> str:
+        """Name of the entry point."""
+        return self.plugin.name
+
+    @property
+    def display(self) -> str:
+        """How every message names the plugin."""
+        return self.plugin.display
+
+
+def load(names: Iterable[str], found: Sequence[Plugin] | None = None) -> list[LoadedPlugin]:
+    """Check and import the named plugins, in this order; a name that is repeated counts once.
+
+    Args:
+        names: Spellings: ``entry`` or ``dist-name:entry``.
+        found: What ``find`` returned; looked up where it is not given.
+
+    Raises:
+        PluginError: a plugin is unknown, ambiguous, cannot run here, or fails to import.
+    """
+    known = find() if found is None else found
+    wanted = dict.fromkeys(pick(name, known) for name in names)
+    refuse_namesakes(wanted)
+    return [import_plugin(check(plugin)) for plugin in wanted]
+
+
+def load_exactly(distribution: str, name: str) -> LoadedPlugin:
+    """Check and import one plugin by its distribution, without looking at any other.
+
+    Raises:
+        PluginError: it is not installed on this machine, cannot run here, or fails to import.
+    """
+    plugin = installed.entry(distribution, name)
+    if plugin is None:
+        raise PluginError(
+            f"the plan needs plugin {name!r} of {distribution}, which is not installed on "
+            f"{socket.gethostname()}\n  to install it there: pip install {distribution}"
+        )
+    return import_plugin(check(plugin))
+
+
+def refuse_namesakes(plugins: Iterable[Plugin]) -> None:
+    """Raise ``PluginError`` where two plugins of one run have the same entry name."""
+    seen: dict[str, Plugin] = {}
+    for plugin in plugins:
+        other = seen.setdefault(plugin.name, plugin)
+        if other != plugin:
+            raise PluginError(
+                f"{other.spelling} and {plugin.spelling} are both called {plugin.name!r}; "
+                f"one run can load only one of them"
+            )
+
+
+def import_plugin(plugin: Plugin) -> LoadedPlugin:
+    """Import what the entry point names.
+
+    Raises:
+        PluginError: the import raised or tried to exit, or the attribute is not there.
+    """
+    try:
+        target: Any = importlib.import_module(plugin.module)
+        for part in filter(None, plugin.attribute.split(".")):
+            target = getattr(target, part)
+    # A plugin's top-level code may raise anything, and sys.exit() in it must not end the host.
+    except (Exception, SystemExit) as error:
+        raise PluginError(_import_message(plugin, error)) from error
+    return LoadedPlugin(plugin, target)
+
+
+def _import_message(plugin: Plugin, error: BaseException) -> str:
+    what = f"{type(error).__name__}: {error}"
+    if isinstance(error, SystemExit):
+        what = f"it called sys.exit({error.code!r}) while it was imported"
+    return (
+        f"plugin {plugin.display} cannot be loaded from entry point "
+        f"{plugin.name} = {plugin.value} (module {plugin.module})\n"
+        f"  {what}\n"
+        f"  {_cure(plugin, error)}"
+    )
+
+
+def _cure(plugin: Plugin, error: BaseException) -> str:
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if missing and missing.partition(".")[0] != plugin.module.partition(".")[0]:
+        return f"to mend it: install what provides the module {missing!r} (pip install ...)"
+    return (
+        f"to see all of it: python -c 'import {plugin.module}'; "
+        f"to mend it: pip install --force-reinstall {plugin.distribution}"
+    )

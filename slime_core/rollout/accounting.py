@@ -1,0 +1,151 @@
+"""Counts what became of every prompt and sample of a step, and says when too much was lost.
+
+``prompts/drawn + prompts/from_buffer`` always equals
+``prompts/trained + prompts/kept + sum of prompts/filtered/* + sum of prompts/failed/*``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final, final
+
+from slime_hookspecs import RunError, SampleError, TooManyFailures
+
+from slime_core.rollout.drawing import Drawn
+from slime_core.rollout.outcomes import TOO_LONG, Outcome
+
+#: A step stops after so many times the groups that it began with.
+MAX_ROUNDS: Final = 20
+LOG = logging.getLogger("slime.rollout")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a step aims at and how much it may lose.
+
+    Attributes:
+        target: Groups to train on.
+        spare: Groups started at once, as a multiple of those that are missing.
+        samples: Samples a group is asked for.
+        failed_fraction: Part of the samples that may fail.
+        skipped_fraction: Part of the prompts that may be longer than the context.
+    """
+
+    target: int
+    spare: float
+    samples: int
+    failed_fraction: float
+    skipped_fraction: float
+
+
+@final
+class Account:
+    """One step's books."""
+
+    def __init__(self, step: int, limits: Limits) -> None:
+        self._step = step
+        self._limits = limits
+        self._fates: Counter[str] = Counter(drawn=0, from_buffer=0, trained=0, kept=0)
+        self._errors: Counter[tuple[str, str, str]] = Counter()
+        self._examples: dict[tuple[str, str, str], SampleError] = {}
+        self._samples = 0
+        self.aborted = 0
+
+    @property
+    def failed_samples(self) -> int:
+        """Samples that failed so far."""
+        return self._errors.total()
+
+    def drew(self, drawn: Drawn) -> None:
+        """Prompts were drawn."""
+        self._fates["drawn"] += drawn.from_source
+        self._fates["from_buffer"] += drawn.from_buffer
+
+    def ended(self, outcome: Outcome) -> None:
+        """A group ended."""
+        fate = "trained" if outcome.fate == "kept" else f"{outcome.fate}/{outcome.reason}"
+        self._fates[fate] += 1
+        self._samples += len(outcome.group.samples)
+        for sample in outcome.group.samples:
+            if sample.error is not None:
+                key = (sample.error.plugin, sample.error.hook, sample.error.type)
+                self._errors[key] += 1
+                self._keep_example(key, sample.error)
+
+    def gave_back(self, prompts: int, aborted_samples: int) -> None:
+        """Prompts went back to the buffer, and their samples were stopped."""
+        self._fates["kept"] += prompts
+        self.aborted += aborted_samples
+
+    def metrics(self) -> dict[str, float]:
+        """The books, as ``prompts/...``."""
+        return {f"prompts/{fate}": float(count) for fate, count in self._fates.items()}
+
+    def check(self, *, final: bool = False) -> None:
+        """Stop the run if it lost too much.
+
+        While the step lasts, losses are measured against what it aims at or has done already,
+        whichever is more, so that the first failure does not count as all.
+
+        Raises:
+            TooManyFailures: more samples failed than allowed.
+            RunError: more prompts than allowed are longer than the context.
+        """
+        planned = 0 if final else self._limits.target
+        self._check_failed(max(self._samples, planned * self._limits.samples))
+        self._check_skipped(max(self._settled, planned))
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether so much was tried that no more is to be drawn: nothing may go on for ever."""
+        return self._tried >= MAX_ROUNDS * self._limits.target
+
+    def out_of_rounds(self) -> RunError:
+        """The error of a step that tried all it may without reaching its target."""
+        return RunError(
+            f"step {self._step}: {self._tried} prompts were tried and only "
+            f"{self._fates['trained']} of {self._limits.target} groups can be trained on "
+            f"({self._reasons()}); is a filter too strict, or the task too easy or too hard?"
+        )
+
+    @property
+    def _tried(self) -> int:
+        return self._fates["drawn"] + self._fates["from_buffer"]
+
+    @property
+    def _settled(self) -> int:
+        return sum(n for fate, n in self._fates.items() if "/" in fate or fate == "trained")
+
+    def _check_failed(self, samples: int) -> None:
+        failed = self.failed_samples
+        if failed <= self._limits.failed_fraction * samples:
+            return
+        key, count = self._errors.most_common(1)[0]
+        example = self._examples[key]
+        raise TooManyFailures(
+            f"step {self._step}: {failed} of {samples} samples failed, and at most "
+            f"{self._limits.failed_fraction:.0%} may (--max-failed-fraction). Most often, {count} "
+            f"times: plugin {example.plugin}, hook {example.hook}: "
+            f"{example.type}: {example.message}"
+        )
+
+    def _check_skipped(self, prompts: int) -> None:
+        skipped = self._fates.get(f"failed/{TOO_LONG}", 0)
+        if skipped > self._limits.skipped_fraction * prompts:
+            raise RunError(
+                f"step {self._step}: {skipped} of {prompts} prompts are as long as the model's "
+                f"context or longer, and at most {self._limits.skipped_fraction:.0%} may be "
+                "(--rollout-max-skipped-fraction)"
+            )
+
+    def _keep_example(self, key: tuple[str, str, str], error: SampleError) -> None:
+        if key not in self._examples:
+            self._examples[key] = error
+            LOG.warning("step %d: plugin %s, hook %s: %s: %s", self._step, *key, error.message)
+
+    def _reasons(self) -> str:
+        losses = [(f, n) for f, n in self._fates.most_common() if "/" in f]
+        return ", ".join(f"{fate} {count}" for fate, count in losses) or "nothing was lost"

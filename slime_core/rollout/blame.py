@@ -1,0 +1,41 @@
+"""Whose code raised an exception: written on it where it passes, read where it is counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, final
+
+from slime_hookspecs import SampleError
+
+from slime_core.plugins import BoundHook
+
+CORE: Final = "core"
+_MARK: Final = "_slime_origin"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The plugin and hook that an exception came from."""
+
+    plugin: str
+    hook: str
+
+
+def blame(error: BaseException, hook: BoundHook, where: str) -> None:
+    """Note plugin, hook and sample on an exception, unless somebody further in was blamed."""
+    if getattr(error, _MARK, None) is None:
+        setattr(error, _MARK, Origin(hook.plugin, hook.hook))
+        error.add_note(f"in plugin {hook.plugin} {hook.version}, hook {hook.hook}, {where}")
+
+
+def sample_error(error: BaseException, hook: str) -> SampleError:
+    """The record of a failure; ``hook`` is where it was caught, if nobody was blamed."""
+    origin: Origin = getattr(error, _MARK, None) or Origin(CORE, hook)
+    kind = getattr(error, "kind", None) or type(error).__name__
+    return SampleError(origin.plugin, origin.hook, kind, str(error))
+
+
+def reason_of(error: SampleError) -> str:
+    """The word under which a failure is counted, e.g. ``reward`` for ``slime_reward``."""
+    return error.hook.removeprefix("slime_").removeprefix("wrap_")

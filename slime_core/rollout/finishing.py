@@ -1,0 +1,48 @@
+"""A group's last stage: group rewards, filters, observers, and what becomes of it."""
+
+from __future__ import annotations
+
+from typing import final
+
+from slime_hookspecs import Group
+
+from slime_core.rollout.contexts import Contexts, Scene
+from slime_core.rollout.filters import judge
+from slime_core.rollout.hooks import Hooks
+from slime_core.rollout.observers import Observers
+from slime_core.rollout.outcomes import Outcome, failure, judged
+from slime_core.rollout.rewards import Scorer
+
+
+@final
+class Finishing:
+    """Ends groups of one scene. While evaluating nothing is filtered and nobody is told."""
+
+    def __init__(
+        self,
+        hooks: Hooks,
+        contexts: Contexts,
+        scene: Scene,
+        scorer: Scorer,
+        observers: Observers,
+        context_length: int,
+    ) -> None:
+        self._evaluating = scene.evaluating is not None
+        self._filters = [(hook, contexts.maker(hook, scene, "group")) for hook in hooks.filters]
+        self._watchers = [(hook, contexts.maker(hook, scene, "group")) for hook in hooks.on_group]
+        self._scorer = scorer
+        self._observers = observers
+        self._context_length = context_length
+
+    async def finish(self, group: Group) -> Outcome:
+        """What becomes of a group whose samples have all ended."""
+        await self._scorer.score_group(group)
+        failed = failure(group, self._context_length)
+        if failed is not None:
+            return failed
+        if self._evaluating:
+            return Outcome(group, "kept")
+        verdict = judge(group, [(hook, make(group.index)) for hook, make in self._filters])
+        for hook, make in self._watchers:
+            await self._observers.tell(hook, group, verdict, make(group.index))
+        return judged(group, verdict)

@@ -1,0 +1,74 @@
+"""A reward worker: a process of its own that scores samples one after another and may be killed."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from slime_core.plugins import Bound, Plan, bind_plan
+from slime_core.rollout import frames
+from slime_core.rollout.values import as_reward, as_rewards
+
+Loader: TypeAlias = Callable[[], Bound]
+#: What a worker answers to a job: the value, or type and text of an exception.
+Answer: TypeAlias = tuple[bool, Any]
+
+
+def bind_json(plan_json: str, secrets: Mapping[str, Mapping[str, Any]]) -> Bound:
+    """The plugins of a frozen plan."""
+    return bind_plan(Plan.from_json(plan_json), secrets)
+
+
+def main() -> None:
+    """Serve the socket that the parent left as a file descriptor."""
+    _die_with(os.getppid())
+    sock = socket.socket(fileno=int(sys.argv[1]))
+    sys.path[:] = frames.receive(sock)
+    try:
+        functions = _functions(frames.receive(sock)())
+    except Exception as error:
+        sock.sendall(frames.pack(f"{type(error).__name__}: {error}"))
+        return
+    sock.sendall(frames.pack(None))
+    try:
+        while True:
+            for job in frames.receive(sock):
+                sock.sendall(frames.pack(run(functions, job)))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+
+
+def run(functions: dict[tuple[str, str], Callable[..., Any]], job: bytes) -> Answer:
+    """Score one pickled job ``(hook, plugin, subject, context)``."""
+    try:
+        hook, plugin, subject, context = pickle.loads(job)
+        value = functions[hook, plugin](subject, context)
+        if hook == "slime_reward":
+            return True, as_reward(value)
+        return True, as_rewards(value, len(subject.samples))
+    except BaseException as error:
+        return False, (type(error).__name__, str(error))
+
+
+def _functions(bound: Bound) -> dict[tuple[str, str], Callable[..., Any]]:
+    hooks = (*bound.all("slime_reward"), *bound.all("slime_group_reward"))
+    return {(hook.hook, hook.plugin): hook.call for hook in hooks}
+
+
+def _die_with(parent: int) -> None:
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""Where groups are made: everything that a step or an evaluation needs, open for a whole run."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+from slime_hookspecs import EvalSet, Group, Rollout, RunInfo, Sampling
+
+from slime_core.config.schema import Config
+from slime_core.rollout.accounting import Account, Limits
+from slime_core.rollout.advantages import set_advantages
+from slime_core.rollout.collecting import collect
+from slime_core.rollout.contexts import Contexts, Scene
+from slime_core.rollout.drawing import Drawing
+from slime_core.rollout.episodes import Client, Episodes
+from slime_core.rollout.evaluation import eval_metrics, groups_of
+from slime_core.rollout.finishing import Finishing
+from slime_core.rollout.hooks import Hooks
+from slime_core.rollout.inflight import InFlight
+from slime_core.rollout.lag import watched_loop
+from slime_core.rollout.observers import Observers
+from slime_core.rollout.reward_pool import RewardPool
+from slime_core.rollout.rewards import Scorer
+from slime_core.rollout.tally import Tally
+
+#: Opens a client whose requests sample like this unless a plugin says otherwise.
+OpenClient = Callable[[Sampling], Client]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Studio:
+    """The parts of a run's rollouts, wired once.
+
+    Attributes:
+        context_length: Most tokens of prompt and response together.
+        pool: Worker processes, if a reward is a plain function.
+    """
+
+    config: Config
+    run: RunInfo
+    hooks: Hooks
+    contexts: Contexts
+    observers: Observers
+    context_length: int
+    pool: RewardPool | None
+
+    async def roll(self, scene: Scene, client: Client, drawing: Drawing) -> Rollout:
+        """One step's groups, scored, filtered and with advantages."""
+        limits = limits_of(self.config)
+        account, tally = Account(scene.step, limits), Tally()
+        started = time.perf_counter()
+        async with watched_loop() as lag:
+            inflight = self._in_flight(scene, client, drawing.next_index)
+            groups = await collect(drawing, inflight, limits, account, tally)
+        seconds = time.perf_counter() - started
+        self.give_advantages(scene, groups)
+        metrics = account.metrics() | tally.metrics()
+        metrics |= {
+            "rollout/aborted": float(account.aborted),
+            "rollout/failed": float(account.failed_samples),
+            "rollout/tokens": float(tally.sampled_tokens),
+            "rollout/tokens_per_s": tally.sampled_tokens / max(seconds, 1e-9),
+            "rollout/loop_lag_max_s": lag.max_s,
+            "time/rollout_s": seconds,
+        }
+        return Rollout(scene.step, groups, scene.weight_version, metrics)
+
+    def give_advantages(self, scene: Scene, groups: list[Group]) -> None:
+        """Set the advantage of each scored sample."""
+        hook = self.hooks.advantage
+        make = self.contexts.maker(hook, scene, "group")
+        for group in groups:
+            set_advantages(group, hook, make(group.index))
+
+    async def announce(self, scene: Scene, rollout: Rollout) -> None:
+        """Tell the observers of whole rollouts."""
+        for hook in self.hooks.on_rollout:
+            make = self.contexts.maker(hook, scene, "rollout")
+            await self.observers.tell(hook, rollout, make(scene.step))
+
+    async def measure(self, scene: Scene, eval_set: EvalSet, client: Client) -> dict[str, float]:
+        """Metrics of one held-out set: all its prompts, nothing filtered."""
+        groups = groups_of(eval_set, self.hooks.provenance)
+        spare = itertools.count(len(groups) * eval_set.samples_per_prompt)
+        inflight = self._in_flight(scene, client, lambda: next(spare))
+        try:
+            for group in groups:
+                inflight.start(group)
+            ended = [await inflight.next() for _ in groups]
+        except BaseException:
+            await inflight.stop(grace_s=0.0)
+            raise
+        in_order = sorted((outcome.group for outcome in ended), key=lambda group: group.index)
+        return eval_metrics(eval_set, in_order)
+
+    def _in_flight(self, scene: Scene, client: Client, next_index: Callable[[], int]) -> InFlight:
+        config = self.config.rollout
+        scorer = Scorer(self.hooks, self.contexts, scene, self.pool, config.reward_timeout_s)
+        episodes = Episodes(
+            self.hooks,
+            self.contexts,
+            scene,
+            client,
+            scorer,
+            timeout_s=config.generate_timeout_s,
+            next_index=next_index,
+        )
+        finishing = Finishing(
+            self.hooks, self.contexts, scene, scorer, self.observers, self.context_length
+        )
+        return InFlight(episodes, finishing.finish, client, config.concurrency)
+
+
+def limits_of(config: Config) -> Limits:
+    """What a step of this run aims at."""
+    return Limits(
+        target=config.rollout.prompts_per_step,
+        spare=config.rollout.over_sample,
+        samples=config.rollout.samples_per_prompt,
+        failed_fraction=config.max_failed_fraction,
+        skipped_fraction=config.rollout.max_skipped_fraction,
+    )
+
+
+def default_sampling(config: Config) -> Sampling:
+    """How the run samples unless a plugin says otherwise."""
+    rollout = config.rollout
+    return Sampling(
+        max_new_tokens=rollout.max_response_tokens,
+        temperature=rollout.temperature,
+        top_p=rollout.top_p,
+        top_k=rollout.top_k,
+        stop=list(rollout.stop) or None,
+    )

@@ -1,0 +1,251 @@
+"""The rollout worker: everything between the data source and the trainer's shards."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, final
+
+from slime_hookspecs import (
+    BatchField,
+    ConfigError,
+    EvalSet,
+    Group,
+    PluginError,
+    Rollout,
+    RunInfo,
+    Sampling,
+)
+
+from slime_core.batching import Shard, build_shards
+from slime_core.config.schema import Config
+from slime_core.engine.address import ServingAddress
+from slime_core.engine.client import EngineClient
+from slime_core.plugins import Bound, Plan, bind_plan, observe_plan
+from slime_core.rollout import saved
+from slime_core.rollout.blame import blame
+from slime_core.rollout.contexts import Contexts, Scene
+from slime_core.rollout.drawing import Drawing
+from slime_core.rollout.evaluation import merged
+from slime_core.rollout.garbage import collect_rarely
+from slime_core.rollout.hooks import Hooks, look_up
+from slime_core.rollout.model import context_length, load_tokenizer
+from slime_core.rollout.observers import Observers
+from slime_core.rollout.reward_pool import RewardPool
+from slime_core.rollout.reward_process import bind_json
+from slime_core.rollout.studio import Studio, default_sampling
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class StepData:
+    """What a step trains on.
+
+    Attributes:
+        shards: One for each data-parallel rank: references into Ray's object store where Ray
+            runs, else the ``Shard`` itself.
+        metrics: Numbers to report, by name.
+        empty: There is nothing to train on.
+    """
+
+    shards: list[Any]
+    metrics: dict[str, float]
+    empty: bool
+
+
+@final
+class RolloutWorker:
+    """Makes a step's data. One a run; all its methods are called from one event loop."""
+
+    def __init__(
+        self, config: Config, plan_json: str, run: RunInfo, address: ServingAddress | None
+    ) -> None:
+        self._config = config
+        self._plan_json = plan_json
+        self._run = run
+        self._address = address
+        self._clients: list[EngineClient] = []
+        self._collect_as_before: Callable[[], None] = lambda: None
+
+    async def start(self) -> str:
+        """Load plugins, data, tokenizer and reward workers; returns the plan's fingerprint here."""
+        plan = Plan.from_json(self._plan_json)
+        bound = bind_plan(plan, self._config.plugin)
+        hooks = look_up(bound)
+        self._fields, self._owners = bound.batch_fields, _field_owners(bound)
+        self._tokenizer = await asyncio.to_thread(load_tokenizer, self._run.model)
+        self._studio = Studio(
+            config=self._config,
+            run=self._run,
+            hooks=hooks,
+            contexts=Contexts(self._run),
+            observers=Observers(),
+            context_length=context_length(self._config, self._run.model),
+            pool=await self._start_pool(hooks),
+        )
+        source = hooks.data_source.call(hooks.data_source.options, self._run)
+        per_prompt = self._config.rollout.samples_per_prompt
+        self._drawing = Drawing(source, per_prompt, hooks.provenance)
+        self._eval_sets = _eval_sets(hooks, self._run)
+        self._client = self._open_client(default_sampling(self._config))
+        self._collect_as_before = collect_rarely()
+        return observe_plan(plan).fingerprint
+
+    async def generate(self, step: int, weight_version: int) -> StepData:
+        """The next step's data, made with these weights.
+
+        Raises:
+            TooManyFailures: more samples failed than the run allows.
+            RunError: too many prompts are too long, or filters drop nearly everything.
+        """
+        scene = Scene(step, weight_version)
+        self._client.weight_version = weight_version
+        rollout = await self._studio.roll(scene, self._client, self._drawing)
+        if self._config.rollout.save:
+            folder = self._run.directory / "rollouts"
+            await asyncio.to_thread(saved.save, folder, rollout)
+        return await self._hand_over(scene, rollout)
+
+    async def replay(self, step: int) -> StepData:
+        """The data of a saved rollout, with advantages computed anew.
+
+        Raises:
+            DataError: the rollout was not saved.
+        """
+        rollout = await asyncio.to_thread(saved.load, self._replay_folder(), step)
+        scene = Scene(step, rollout.weight_version)
+        self._studio.give_advantages(scene, rollout.groups)
+        rollout.metrics = _replayed_metrics(rollout.groups)
+        return await self._hand_over(scene, rollout)
+
+    async def evaluate(self, step: int, weight_version: int) -> dict[str, float]:
+        """Metrics of all held-out sets."""
+        metrics: dict[str, float] = {}
+        for eval_set in self._eval_sets:
+            scene = Scene(step, weight_version, evaluating=eval_set.name)
+            client = self._open_client(merged(default_sampling(self._config), eval_set.sampling))
+            client.weight_version = weight_version
+            try:
+                metrics |= await self._studio.measure(scene, eval_set, client)
+            finally:
+                self._clients.remove(client)
+                await client.close()
+        return metrics
+
+    def state(self) -> dict[str, Any]:
+        """All that ``restore`` needs, as JSON values. Called between steps."""
+        return self._drawing.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue with the prompt, index and seed that come after ``state``."""
+        self._drawing.restore(state)
+
+    async def close(self) -> None:
+        """End reward workers and connections. May be called again, and after a failed start."""
+        self._collect_as_before()
+        for client in self._clients:
+            await client.close()
+        self._clients.clear()
+        studio: Studio | None = getattr(self, "_studio", None)
+        if studio is not None and studio.pool is not None:
+            await studio.pool.close()
+
+    def _open_client(self, sampling: Sampling) -> EngineClient:
+        client = EngineClient(
+            self._address,
+            self._tokenizer,
+            defaults=sampling,
+            context_length=self._studio.context_length,
+            retries=self._config.engine.retries,
+        )
+        self._clients.append(client)
+        return client
+
+    async def _start_pool(self, hooks: Hooks) -> RewardPool | None:
+        if not hooks.pooled:
+            return None
+        rollout = self._config.rollout
+        pool = RewardPool(
+            partial(bind_json, self._plan_json, self._config.plugin),
+            workers=rollout.reward_workers,
+            timeout_s=rollout.reward_timeout_s,
+        )
+        await pool.start()
+        return pool
+
+    async def _hand_over(self, scene: Scene, rollout: Rollout) -> StepData:
+        studio = self._studio
+        await studio.announce(scene, rollout)
+        rollout.metrics["rollout/observer_errors"] = float(studio.observers.errors)
+        shards = self._shards(rollout.groups)
+        empty = not any(shard.updates for shard in shards)
+        return StepData(_stored(shards), rollout.metrics, empty)
+
+    def _shards(self, groups: Iterable[Group]) -> list[Shard]:
+        train = self._config.train
+        return build_shards(
+            [sample for group in groups for sample in group.scored],
+            dp=train.dp,
+            updates=train.updates_per_step,
+            micro_batch_tokens=train.micro_batch_tokens,
+            aggregation=train.aggregation,
+            fields=self._fields,
+            owners=self._owners,
+        )
+
+    def _replay_folder(self) -> Path:
+        folder = self._config.rollout.replay
+        if folder is None:
+            raise ConfigError("replaying needs --rollout-replay FOLDER, the rollouts of a past run")
+        return folder
+
+
+def _field_owners(bound: Bound) -> dict[str, str]:
+    hooks = bound.all("slime_batch_fields")
+    declared: list[tuple[str, BatchField]] = [(h.plugin, f) for h in hooks for f in h.call()]
+    return {field.name: plugin for plugin, field in declared}
+
+
+def _eval_sets(hooks: Hooks, run: RunInfo) -> list[EvalSet]:
+    """All held-out sets.
+
+    Raises:
+        PluginError: two have the same name. Exceptions of plugins pass.
+    """
+    owners: dict[str, str] = {}
+    sets: list[EvalSet] = []
+    for hook in hooks.eval_sets:
+        try:
+            found = list(hook.call(hook.options, run))
+        except Exception as error:
+            blame(error, hook, "opening the evaluation sets")
+            raise
+        for one in found:
+            other = owners.setdefault(one.name, hook.plugin)
+            if other != hook.plugin or any(one.name == known.name for known in sets):
+                raise PluginError(
+                    f"plugin {hook.plugin}, slime_eval_sets: plugin {other} has an evaluation set "
+                    f"named {one.name!r} already; names must differ"
+                )
+            sets.append(one)
+    return sets
+
+
+def _replayed_metrics(groups: list[Group]) -> dict[str, float]:
+    from slime_core.rollout.tally import Tally
+
+    tally = Tally()
+    for group in groups:
+        tally.add(group)
+    return {**tally.metrics(), "prompts/replayed": float(len(groups))}
+
+
+def _stored(shards: list[Shard]) -> list[Any]:
+    ray = sys.modules.get("ray")
+    if ray is None or not ray.is_initialized():
+        return list(shards)
+    return [ray.put(shard) for shard in shards]

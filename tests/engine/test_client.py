@@ -1,0 +1,281 @@
+"""The engine handle against a server that answers as told."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+from slime_hookspecs import Engine, EngineError, Sampling, StopReason, Trace
+
+from slime_core.engine import transport
+from slime_core.engine.address import ServingAddress
+from slime_core.engine.client import RESERVED, ROUTING_KEY, EngineClient
+
+CONTEXT = 64
+RUN = Sampling(max_new_tokens=8, temperature=1.0, top_p=0.9, top_k=20, stop=["\n"])
+
+
+def written(
+    tokens: list[int], logprobs: list[float], finish: str = "stop", version: Any = "3"
+) -> tuple[int, Any]:
+    rows = [[logprob, token, None] for token, logprob in zip(tokens, logprobs, strict=True)]
+    meta = {
+        "finish_reason": {"type": finish},
+        "output_token_logprobs": rows,
+        "completion_tokens": len(tokens),
+        "weight_version": version,
+    }
+    return 200, {"text": "ignored", "output_ids": [99], "meta_info": meta}
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "FIRST_BACKOFF_S", 0.001)
+
+
+@pytest.fixture
+async def client(stand_in: Any) -> Any:
+    address = ServingAddress(stand_in.url, (stand_in.url,))
+    client = EngineClient(address, None, defaults=RUN, context_length=CONTEXT, retries=2)
+    yield client
+    await client.close()
+
+
+def prompt(length: int = 3) -> Trace:
+    trace = Trace()
+    trace.append_prompt(range(10, 10 + length))
+    return trace
+
+
+async def test_a_trace_ends_with_exactly_what_the_server_wrote(client: Any, stand_in: Any) -> None:
+    stand_in.replies = [written([5, 6, 1], [-0.5, -1.5, 0.0])]
+    trace = prompt()
+    assert await client.session(0, 7).generate(trace) is StopReason.STOP
+    assert trace.tokens == [10, 11, 12, 5, 6, 1]
+    assert trace.logprobs == [0.0, 0.0, 0.0, -0.5, -1.5, 0.0]
+    assert trace.loss_mask == [0, 0, 0, 1, 1, 1]
+    assert trace.weight_versions == [-1, -1, -1, 3, 3, 3]
+
+
+async def test_the_next_turn_sends_every_token_so_far(client: Any, stand_in: Any) -> None:
+    stand_in.replies = [written([5], [-0.5]), written([6], [-0.5])]
+    session, trace = client.session(4, 7), prompt()
+    await session.generate(trace)
+    trace.append_observed([40, 41])
+    await session.generate(trace)
+    (_, first), (path, second) = stand_in.requests
+    assert path == "/generate"
+    assert second["input_ids"] == [10, 11, 12, 5, 40, 41]
+    assert second["return_logprob"] is True
+    assert first["rid"] != second["rid"]
+    assert {h[ROUTING_KEY] for h in stand_in.headers} == {"sample-4"}
+
+
+async def test_a_call_overrides_the_run_field_by_field(client: Any, stand_in: Any) -> None:
+    stand_in.replies = [written([5], [-0.5])]
+    override = Sampling(temperature=0.0, max_new_tokens=2, extra={"ignore_eos": True})
+    await client.session(0, 7).generate(prompt(), sampling=override)
+    sent = stand_in.requests[0][1]["sampling_params"]
+    assert sent.pop("sampling_seed") >= 0
+    assert sent == {
+        "temperature": 0.0,
+        "top_p": 0.9,
+        "top_k": 20,
+        "stop": ["\n"],
+        "ignore_eos": True,
+        "max_new_tokens": 2,
+    }
+
+
+async def test_seeds_repeat_between_runs_and_differ_between_calls(
+    client: Any, stand_in: Any
+) -> None:
+    stand_in.replies = [written([5], [-0.5])]
+    for session in (client.session(0, 7), client.session(0, 7), client.session(0, 8)):
+        await session.generate(prompt())
+        await session.generate(prompt())
+    for session in (client.session(0, None), client.session(0, None)):
+        await session.generate(prompt())
+    seeds = [body["sampling_params"]["sampling_seed"] for _, body in stand_in.requests]
+    assert seeds[:2] == seeds[2:4]
+    assert len({*seeds}) == 6
+    assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+@pytest.mark.parametrize("failure", [None, (500, "broken"), (503, "busy")])
+async def test_a_request_that_no_server_answered_is_sent_again(
+    client: Any, stand_in: Any, failure: Any
+) -> None:
+    stand_in.replies = [failure, failure, written([5], [-0.5])]
+    trace = prompt()
+    assert await client.session(0, 7).generate(trace) is StopReason.STOP
+    assert len(stand_in.requests) == 3
+    assert trace.sampled_length == 1
+
+
+@pytest.mark.parametrize("failure", [None, (502, "bad gateway")])
+async def test_retries_end(client: Any, stand_in: Any, failure: Any) -> None:
+    stand_in.replies = [failure]
+    trace = prompt()
+    with pytest.raises(EngineError, match="after 3 tries") as caught:
+        await client.session(0, 7).generate(trace)
+    assert ("status 502: bad gateway" if failure else "no answer") in str(caught.value).replace(
+        " after 3 tries", ""
+    )
+    assert len(stand_in.requests) == 3
+    assert len(trace) == 3
+
+
+async def test_a_4xx_is_final_and_its_text_is_shown(client: Any, stand_in: Any) -> None:
+    stand_in.replies = [(400, "top_p must be in (0, 1]")]
+    with pytest.raises(EngineError, match=r"status 400: top_p must be in \(0, 1\]"):
+        await client.session(0, 7).generate(prompt())
+    assert len(stand_in.requests) == 1
+
+
+async def test_an_abort_keeps_the_partial_tokens(client: Any, stand_in: Any) -> None:
+    stand_in.replies = [written([5, 6], [-0.5, -0.25], "abort"), written([], [], "abort")]
+    trace = prompt()
+    assert await client.session(0, 7).generate(trace) is StopReason.ABORTED
+    assert trace.response_tokens == [5, 6]
+    assert await client.session(0, 7).generate(trace) is StopReason.ABORTED
+    assert trace.response_tokens == [5, 6]
+
+
+async def test_an_abort_before_the_first_token_has_no_logprobs_at_all(
+    client: Any, stand_in: Any
+) -> None:
+    meta = {"finish_reason": {"type": "abort", "message": "Abort in waiting queue"}}
+    stand_in.replies = [(200, {"meta_info": meta})]
+    trace = prompt()
+    assert await client.session(0, 7).generate(trace) is StopReason.ABORTED
+    assert len(trace) == 3
+
+
+async def test_the_budget_used_up_is_length(client: Any, stand_in: Any) -> None:
+    stand_in.replies = [written([5] * 8, [-0.5] * 8, "length")]
+    assert await client.session(0, 7).generate(prompt()) is StopReason.LENGTH
+
+
+async def test_the_context_used_up_is_context(client: Any, stand_in: Any) -> None:
+    def fill(body: Any) -> tuple[int, Any]:
+        allowed = body["sampling_params"]["max_new_tokens"]
+        return written([5] * (allowed - 2), [-0.5] * (allowed - 2), "length")
+
+    stand_in.replies = [fill]
+    trace = prompt(CONTEXT - RESERVED)
+    assert await client.session(0, 7).generate(trace) is StopReason.CONTEXT
+    assert stand_in.requests[0][1]["sampling_params"]["max_new_tokens"] == RESERVED
+    assert len(trace) == CONTEXT - 2
+    assert await client.session(0, 7).generate(trace) is StopReason.CONTEXT
+    assert len(stand_in.requests) == 1
+
+
+async def test_without_a_budget_the_context_is_the_limit(stand_in: Any) -> None:
+    stand_in.replies = [written([5], [-0.5])]
+    client = EngineClient(
+        ServingAddress(stand_in.url, ()),
+        None,
+        defaults=Sampling(),
+        context_length=CONTEXT,
+        retries=0,
+    )
+    await client.session(0, 7).generate(prompt())
+    await client.close()
+    assert stand_in.requests[0][1]["sampling_params"]["max_new_tokens"] == CONTEXT - 3
+
+
+async def test_float_noise_above_zero_is_clamped_and_more_is_refused(
+    client: Any, stand_in: Any
+) -> None:
+    stand_in.replies = [written([5, 6], [1e-6, -0.5]), written([5], [0.1])]
+    trace = prompt()
+    await client.session(0, 7).generate(trace)
+    assert trace.logprobs[3:] == [0.0, -0.5]
+    assert math.copysign(1, trace.logprobs[3]) == 1
+    with pytest.raises(EngineError, match=r"log-prob of 0\.1"):
+        await client.session(0, 7).generate(trace)
+
+
+@pytest.mark.parametrize(("reported", "carried"), [("12", 12), (12, 12), ("default", 5), (None, 5)])
+async def test_the_servers_weight_version_wins_over_the_clients(
+    client: Any, stand_in: Any, reported: Any, carried: int
+) -> None:
+    stand_in.replies = [written([5], [-0.5], version=reported)]
+    client.weight_version = 5
+    session, trace = client.session(0, 7), prompt()
+    await session.generate(trace)
+    assert trace.weight_versions[-1] == carried
+    assert session.weight_version == 5
+
+
+async def test_tokens_without_logprobs_are_an_error(client: Any, stand_in: Any) -> None:
+    status, body = written([5], [-0.5])
+    body["meta_info"]["completion_tokens"] = 2
+    stand_in.replies = [(status, body), (200, {"error": "no"}), (200, "no JSON")]
+    for message in ("wrote 2 tokens but sent 1", "without 'meta_info'", "is not JSON"):
+        with pytest.raises(EngineError, match=message):
+            await client.session(0, 7).generate(prompt())
+
+
+async def test_post_reaches_any_path_and_returns_json(client: Any, stand_in: Any) -> None:
+    stand_in.replies = [(200, {"a": 1}), (404, "nothing there")]
+    session = client.session(2, 7)
+    assert await session.post("/v1/loads", {"x": 2}) == {"a": 1}
+    assert stand_in.requests == [("/v1/loads", {"x": 2})]
+    with pytest.raises(EngineError, match="/v1/none: status 404: nothing there"):
+        await session.post("/v1/none", {})
+
+
+async def test_abort_all_goes_to_the_servers(client: Any, stand_in: Any) -> None:
+    stand_in.replies = [(200, "")]
+    await client.abort_all()
+    assert stand_in.requests == [("/abort_request", {"abort_all": True})]
+
+
+async def test_a_cancelled_call_ends_its_request_on_the_servers(client: Any, stand_in: Any) -> None:
+    stand_in.replies = [(200, "")]
+    stand_in.delay = asyncio.Event()
+    task = asyncio.create_task(client.session(0, 7).generate(prompt()))
+    while not stand_in.requests:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await client.close()
+    stand_in.delay.set()
+    rid = stand_in.requests[0][1]["rid"]
+    assert stand_in.requests[1:] == [("/abort_request", {"rid": rid})]
+
+
+async def test_many_requests_are_in_flight_at_once(client: Any, stand_in: Any) -> None:
+    stand_in.replies = [written([5], [-0.5])]
+    stand_in.delay = asyncio.Event()
+    tasks = [asyncio.create_task(client.session(i, i).generate(prompt())) for i in range(300)]
+    async with asyncio.timeout(20):
+        while len(stand_in.requests) < 300:
+            await asyncio.sleep(0.01)
+        stand_in.delay.set()
+        assert await asyncio.gather(*tasks) == [StopReason.STOP] * 300
+
+
+async def test_a_run_without_servers_renders_and_refuses_to_generate(tiny_model_dir: Path) -> None:
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_model_dir)
+    client = EngineClient(None, tokenizer, defaults=RUN, context_length=CONTEXT, retries=0)
+    session: Engine = client.session(0, None)
+    ids = session.render([{"role": "user", "content": "2+3="}])
+    assert tokenizer.decode(ids) == "<|user|>2+3=<|assistant|>"
+    open_end = session.render([{"role": "user", "content": "2"}], add_generation_prompt=False)
+    assert tokenizer.decode(open_end) == "<|user|>2"
+    assert session.decode([*session.encode("five"), tokenizer.eos_token_id]) == "five"
+    for attempt in (session.generate(prompt()), session.post("/x", {})):
+        with pytest.raises(EngineError, match="no servers"):
+            await attempt
+    with pytest.raises(EngineError, match="no servers"):
+        _ = session.openai_base_url
+    await client.abort_all()
+    await client.close()

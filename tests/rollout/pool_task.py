@@ -1,0 +1,45 @@
+"""Rewards for the worker processes: some hang, some die, some raise."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from typing import Any
+
+from rollout_fakes import bound_of, hook
+from slime_hookspecs import Group, Reward, Sample
+
+from slime_core.plugins import Bound
+
+
+def reward(sample: Sample, ctx: Any) -> Any:
+    what = sample.prompt.label
+    if what == "hang":
+        subprocess.Popen(["sleep", "60"])
+        time.sleep(60)
+    if what == "die":
+        os._exit(7)
+    if what == "raise":
+        raise LookupError("no such answer")
+    if what == "text":
+        return "good"
+    if what == "pid":
+        return os.getpid()
+    if what == "seed":
+        return Reward(float(ctx.seed), {"step": float(ctx.step)})
+    if isinstance(what, float):
+        time.sleep(what)
+    return 1
+
+
+def group_reward(group: Group, ctx: Any) -> list[float]:
+    return [float(len(group.samples))] * len(group.samples)
+
+
+def load() -> Bound:
+    return bound_of(hook("slime_reward", reward), hook("slime_group_reward", group_reward))
+
+
+def load_nothing() -> Bound:
+    raise ImportError("no module named sympy")
