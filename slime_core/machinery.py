@@ -18,6 +18,7 @@ from slime_hookspecs import PluginError, RunInfo
 from slime_core.config.schema import Config
 from slime_core.engine.address import ServingAddress
 from slime_core.launch import Launch
+from slime_core.observe.logs import take_over
 from slime_core.observe.rundir import RunDir
 from slime_core.placement.cluster import Cluster, cluster
 from slime_core.placement.layout import server_count
@@ -130,6 +131,7 @@ def machinery(launch: Launch, run_dir: RunDir, run: RunInfo, model: Path) -> Ite
     """
     config, plan_json = launch.config, launch.plan.to_json()
     with cluster(config) as ray_cluster, contextlib.ExitStack() as stack:
+        take_over()
         ranks = [_spawn_rank(ray_cluster, launch, run_dir, run, i) for i in _ranks(ray_cluster)]
         set_up = _set_up_ranks(ranks, run_dir)
         address = stack.enter_context(_serving(ray_cluster, config, run_dir, model))

@@ -5,6 +5,7 @@ The loop itself is ``train``; ``run`` prepares what it needs and writes down how
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from slime_core.observe.report import write_report
 from slime_core.observe.rundir import RunDir, checkpoint_step
 from slime_core.observe.summary import Status, summarise
 from slime_core.preflight import preflight
+
+_log = logging.getLogger("slime.train")
 
 
 def train(config: Config, machine: Machinery, journal: Journal, start: int) -> None:
@@ -125,7 +128,26 @@ def conclude(
     start_s: float,
     wall_s: float,
 ) -> None:
-    """Write the summary and the report, and say where they are."""
+    """Write the summary and the report, and say where they are.
+
+    What goes wrong here is logged: it must not hide what ended the run.
+    """
+    try:
+        _write_ending(launch, run_dir, status, error, start_s, wall_s)
+    except Exception as problem:
+        _log.warning("the summary of the run could not be written: %s", problem, exc_info=problem)
+    if status != "success" and run_dir.latest_checkpoint():
+        print(f"resume with slime --resume {run_dir.path}")
+
+
+def _write_ending(
+    launch: Launch,
+    run_dir: RunDir,
+    status: Status,
+    error: str | None,
+    start_s: float,
+    wall_s: float,
+) -> None:
     checkpoint = run_dir.latest_checkpoint()
     hf = checkpoint / "hf" if checkpoint and (checkpoint / "hf").is_dir() else None
     summary = summarise(
@@ -142,8 +164,6 @@ def conclude(
         print(f"report      {write_report(run_dir)}")
     if hf:
         print(f"checkpoint  {hf}")
-    if status != "success" and checkpoint:
-        print(f"resume with slime --resume {run_dir.path}")
 
 
 class Terminated(KeyboardInterrupt):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def test_samples_share_no_mutable_default() -> None:
 
 def test_a_stop_reason_is_its_word() -> None:
     assert StopReason("length") is StopReason.LENGTH
-    assert StopReason.STOP == "stop"
+    assert f"{StopReason.STOP}" == json.dumps(StopReason.STOP).strip('"') == "stop"
     assert len({reason.value for reason in StopReason}) == len(StopReason)
 
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
+from slime_hookspecs import CheckpointEvent, RunEndEvent, RunInfo, TrainStepEvent, WeightsEvent
+
+from slime_core.launch import Launch
 from slime_core.observe.metrics import MetricsWriter
 from slime_core.observe.observers import Failures, Observers, Trackers
 from slime_core.observe.progress import Progress
 from slime_core.observe.rundir import RunDir
-from slime_core.launch import Launch
-from slime_hookspecs import CheckpointEvent, RunEndEvent, RunInfo, TrainStepEvent, WeightsEvent
 
 
 @final

@@ -178,7 +178,7 @@ def serving(
         elif info.cardinality is Cardinality.PER_PLUGIN or name == "slime_batch_fields":
             serves = True
         elif info.cardinality is Cardinality.WEIGHTED:
-            serves = whole and reward_weights.get(plugin.name, 0.0) != 0.0
+            serves = reward_weights.get(plugin.name, 0.0) != 0.0
         else:
             serves = whole
         if serves:

@@ -1,7 +1,7 @@
 """Attention and normalisation in torch alone, for what Megatron's local modules refuse.
 
 Megatron's own ``DotProductAttention`` takes no packed sequences, and its RMSNorm no sequence
-parallelism; both work with TransformerEngine only.
+parallelism: both work with TransformerEngine only.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ except ImportError:  # before torch 2.10
 class TorchRMSNorm(torch.nn.RMSNorm):
     """RMSNorm that works under sequence parallelism.
 
-    The weight only has to be marked: Megatron then sums its gradient over the tensor-parallel group.
+    The weight only has to be marked: Megatron then sums its gradient over tensor-parallel ranks.
     """
 
     def __init__(self, config: Any, hidden_size: int, eps: float = 1e-5, **_: Any) -> None:
@@ -34,7 +34,7 @@ class TorchRMSNorm(torch.nn.RMSNorm):
 
 
 @final
-class TorchAttention(MegatronModule):  # type: ignore[misc]
+class TorchAttention(MegatronModule):
     """Causal self-attention within each sample of a packed micro-batch."""
 
     def __init__(
@@ -43,14 +43,11 @@ class TorchAttention(MegatronModule):  # type: ignore[misc]
         layer_number: int,
         attn_mask_type: Any,
         attention_type: str,
-        attention_dropout: float | None = None,
         softmax_scale: float | None = None,
         **_: Any,
     ) -> None:
         super().__init__(config=config)
         self.scale = softmax_scale
-        dropout = config.attention_dropout if attention_dropout is None else attention_dropout
-        self.dropout = float(dropout)
 
     def forward(
         self,
@@ -61,30 +58,42 @@ class TorchAttention(MegatronModule):  # type: ignore[misc]
         packed_seq_params: Packed,
         **_: Any,
     ) -> Tensor:
-        """Queries, keys, values ``[tokens, 1, heads, head_dim]`` -> ``[tokens, 1, heads x head_dim]``."""
+        """Attend.
+
+        Args:
+            query: ``[tokens, 1, heads, head_dim]``.
+            key: ``[tokens, 1, key-value heads, head_dim]``.
+            value: As ``key``.
+            attention_mask: Unused.
+            packed_seq_params: Where the samples lie.
+
+        Returns:
+            ``[tokens, 1, heads x head_dim]``.
+        """
         query, key, value = query.squeeze(1), key.squeeze(1), value.squeeze(1)
-        if query.is_cuda:
-            out = _varlen(query, key, value, packed_seq_params, self.scale)
+        if not query.is_cuda:
+            out = _padded(query, key, value, packed_seq_params, self.scale)
+        elif varlen_attn is None or query.dtype == torch.float32:
+            out = _each(query, key, value, packed_seq_params, self.scale)
         else:
-            dropout = self.dropout if self.training else 0.0
-            out = _padded(query, key, value, packed_seq_params, self.scale, dropout)
+            out = _varlen(query, key, value, packed_seq_params, self.scale)
         return out.reshape(out.shape[0], 1, -1)
 
 
+def _attend(query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:
+    """Causal attention, ``[samples, heads, tokens, head_dim]`` each."""
+    grouped = query.shape[1] != key.shape[1]
+    return functional.scaled_dot_product_attention(
+        query, key, value, is_causal=True, scale=scale, enable_gqa=grouped
+    )
+
+
 def _padded(
-    query: Tensor, key: Tensor, value: Tensor, packed: Packed, scale: float | None, dropout: float
+    query: Tensor, key: Tensor, value: Tensor, packed: Packed, scale: float | None
 ) -> Tensor:
     """Attention over right-padded batches: under causality the padding needs no mask."""
-    parts = [_spread(x, packed) for x in (query, key, value)]
-    grouped = query.shape[1] != key.shape[1]
-    outputs = [
-        functional.scaled_dot_product_attention(
-            *batch, is_causal=True, scale=scale, dropout_p=dropout, enable_gqa=grouped
-        )
-        .transpose(1, 2)
-        .reshape(-1, query.shape[1], value.shape[2])
-        for batch in zip(*parts, strict=True)
-    ]
+    batches = zip(*(_spread(x, packed) for x in (query, key, value)), strict=True)
+    outputs = [_attend(q, k, v, scale).transpose(1, 2).flatten(0, 1) for q, k, v in batches]
     out = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
     return out if packed.scatter is None else out.index_select(0, packed.scatter)
 
@@ -99,9 +108,9 @@ def _spread(x: Tensor, packed: Packed) -> list[Tensor]:
     ]
 
 
-def _varlen(query: Tensor, key: Tensor, value: Tensor, packed: Packed, scale: float | None) -> Tensor:
-    if varlen_attn is None or query.dtype == torch.float32:
-        return _each(query, key, value, packed, scale)
+def _varlen(
+    query: Tensor, key: Tensor, value: Tensor, packed: Packed, scale: float | None
+) -> Tensor:
     repeats = query.shape[1] // key.shape[1]
     if repeats > 1:
         key, value = (x.repeat_interleave(repeats, 1) for x in (key, value))
@@ -112,13 +121,7 @@ def _varlen(query: Tensor, key: Tensor, value: Tensor, packed: Packed, scale: fl
 
 
 def _each(query: Tensor, key: Tensor, value: Tensor, packed: Packed, scale: float | None) -> Tensor:
-    lengths = packed.cu_seqlens_q.diff().tolist()
-    parts = zip(*(x.transpose(0, 1).split(lengths, 1) for x in (query, key, value)), strict=True)
-    grouped = query.shape[1] != key.shape[1]
-    outputs = [
-        functional.scaled_dot_product_attention(
-            *(x.unsqueeze(0) for x in part), is_causal=True, scale=scale, enable_gqa=grouped
-        )
-        for part in parts
-    ]
-    return torch.cat([x[0].transpose(0, 1) for x in outputs])
+    """One sample after another: slow, for float32 on a GPU, which ``varlen_attn`` does not take."""
+    parts = [x.transpose(0, 1)[None].split(packed.lengths, 2) for x in (query, key, value)]
+    outputs = [_attend(q, k, v, scale)[0].transpose(0, 1) for q, k, v in zip(*parts, strict=True)]
+    return torch.cat(outputs)

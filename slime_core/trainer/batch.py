@@ -33,7 +33,7 @@ class DeviceBatch:
     @property
     def tokens(self) -> int:
         """Tokens without padding."""
-        return self.columns["tokens"].shape[0]
+        return int(self.columns["tokens"].shape[0])
 
     @property
     def positions(self) -> Tensor:

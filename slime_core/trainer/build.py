@@ -117,8 +117,8 @@ def _layout(hf_config: Mapping[str, Any], train: TrainConfig, dtype: torch.dtype
         "bf16": dtype == torch.bfloat16,
         "variable_seq_lengths": train.pp > 1,
         "moe_token_dispatcher_type": "alltoall",
-        # With this Megatron divides the gradient by nothing but the token count that it is given, and
-        # it is given none.
+        # With this Megatron divides the gradient by nothing but the token count that it is given,
+        # and it is given none.
         "calculate_per_token_loss": True,
     }
 

@@ -1,7 +1,7 @@
 """Megatron ``torch_dist`` checkpoints: model, optimizer, update count and random states.
 
-A checkpoint appears under its name at once and whole, or not at all. Everything is written by this process:
-Megatron's own writer starts helper processes, which a Ray actor must not.
+A checkpoint appears under its name at once and whole, or not at all. Everything is written by this
+process: Megatron's own writer starts helper processes, which a Ray actor must not.
 """
 
 from __future__ import annotations
@@ -111,16 +111,16 @@ def _layout(engine: TrainEngine) -> dict[str, int]:
         "tp": int(config.tensor_model_parallel_size),
         "pp": int(config.pipeline_model_parallel_size),
         "ep": int(config.expert_model_parallel_size),
-        "dp": parallel_state.get_data_parallel_world_size(),
+        "dp": int(parallel_state.get_data_parallel_world_size()),
     }
 
 
 def _needed_bytes(engine: TrainEngine) -> int:
     """About what all ranks will write: parameters, two moments, and float32 copies of bfloat16."""
     each = 12 if engine.config.params_dtype == torch.float32 else 14
-    mine = sum(p.numel() for p in engine.module.parameters()) * each
+    mine: int = sum(p.numel() for p in engine.module.parameters()) * each
     ranks = dist.get_world_size() // parallel_state.get_data_parallel_world_size()
-    return mine * ranks
+    return int(mine * ranks)
 
 
 def _prepare(partial: Path, needed: int) -> None:

@@ -1,10 +1,11 @@
 """Lets megatron-core's local modules run on a machine without CUDA.
 
-Each loaded ``megatron.core`` module gets its own stand-in for the name ``torch``, in which the device
-"cuda" means "cpu", streams and events do nothing, and CUDA's random state is the CPU's. The
-installed package and the global ``torch`` stay as they are, but for two methods of ``torch.Tensor``:
-``.cuda()`` returns the tensor, and ``.type()`` says "torch.cuda.FloatTensor" to callers inside
-megatron.core, whose optimizers compare that string. With CUDA present nothing of this happens.
+Each loaded ``megatron.core`` module gets its own stand-in for the name ``torch``, in which the
+device "cuda" means "cpu", streams and events do nothing, and CUDA's random state is the CPU's. The
+installed package and the global ``torch`` stay as they are, but for two methods of
+``torch.Tensor``: ``.cuda()`` returns the tensor, and ``.type()`` says "torch.cuda.FloatTensor" to
+callers inside megatron.core, whose optimizers compare that string. With CUDA nothing of this
+happens.
 """
 
 from __future__ import annotations
@@ -39,14 +40,26 @@ MODULES: Final = tuple(
         "dist_checkpointing.strategies.fully_parallel",
     )
 )
-FACTORIES: Final = (
-    "zeros ones empty full tensor arange rand randn randint "
-    "empty_like zeros_like ones_like full_like as_tensor"
-).split()
+FACTORIES: Final = [
+    "zeros",
+    "ones",
+    "empty",
+    "full",
+    "tensor",
+    "arange",
+    "rand",
+    "randn",
+    "randint",
+    "empty_like",
+    "zeros_like",
+    "ones_like",
+    "full_like",
+    "as_tensor",
+]
 
 
 class Stream:
-    """Stands in for ``torch.cuda.Stream`` and ``torch.cuda.Event``: CPU work is already in order."""
+    """Stands in for ``torch.cuda``'s ``Stream`` and ``Event``: CPU work is already in order."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass

@@ -102,7 +102,7 @@ def _make_optimizer(model: Any, config: TransformerConfig, options: MegatronOpti
         raise ConfigError(f"megatron-core refuses the --megatron-* options: {error}") from error
     optimizer = get_megatron_optimizer(optimizer_config, [model])
     for group in optimizer.param_groups:
-        # Norms and biases do not decay. Megatron leaves that to its scheduler, which is not used here.
+        # Norms and biases do not decay. Megatron leaves that to its scheduler, unused here.
         group["weight_decay"] *= group["wd_mult"]
         # One kernel for all parameters. It cannot be asked for through OptimizerConfig.
         if "fused" in group:

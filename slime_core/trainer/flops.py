@@ -8,8 +8,8 @@ from typing import Any, Final
 import torch
 from megatron.core import parallel_state
 
-from slime_core.trainer.layout import experts
 from slime_core.trainer.engine import TrainEngine
+from slime_core.trainer.layout import experts
 
 #: Dense bfloat16 peak of a device by a part of its name, in FLOP/s.
 PEAK: Final = {"H100": 989e12, "H200": 989e12, "H800": 989e12, "A100": 312e12, "L40S": 362e12}
@@ -27,7 +27,9 @@ def utilisation(engine: TrainEngine, lengths: Sequence[int], seconds: float) -> 
     result = {"train/tokens_per_s": dp * sum(lengths) / seconds}
     peak = peak_flops(engine.device)
     if peak is not None:
-        ranks = engine.config.tensor_model_parallel_size * engine.config.pipeline_model_parallel_size
+        ranks = (
+            engine.config.tensor_model_parallel_size * engine.config.pipeline_model_parallel_size
+        )
         result["train/mfu"] = step_flops(engine.hf_config, lengths) / seconds / (peak * ranks)
     return result
 
@@ -43,7 +45,8 @@ def peak_flops(device: torch.device) -> float | None:
 def step_flops(hf_config: Any, lengths: Sequence[int]) -> float:
     """Operations of forward and backward over these samples; causal attention counted once.
 
-    6 a weight and token for the matrix products, 6 x hidden a layer and pair of positions for attention.
+    6 a weight and token for the matrix products; for attention, 6 x heads x head_dim a layer and
+    pair of positions.
     """
     layers = hf_config["num_hidden_layers"]
     heads, groups = hf_config["num_attention_heads"], hf_config.get("num_key_value_heads")
@@ -55,4 +58,4 @@ def step_flops(hf_config: Any, lengths: Sequence[int]) -> float:
         wide = hf_config["moe_intermediate_size"] * hf_config["num_experts_per_tok"]
     weights = layers * (attention + 3 * hidden * wide) + hidden * hf_config["vocab_size"]
     pairs = sum(n * n for n in lengths)
-    return 6.0 * weights * sum(lengths) + 6.0 * layers * heads * dim * pairs
+    return float(6 * weights * sum(lengths) + 6 * layers * heads * dim * pairs)

@@ -1,4 +1,4 @@
-"""Whether a model can be divided as asked: pure arithmetic, before anything starts. No torch here."""
+"""Whether a model can be divided as asked: pure arithmetic, without torch, before the start."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _check_fields(hf_config: Mapping[str, Any]) -> None:
         found = hf_config.get(name)
         if found is not None and found != value:
             raise ConfigError(
-                f"config.json of the model: {name} is {found!r}; the trainer supports {value!r} only"
+                f"config.json of the model: {name} is {found!r}; the trainer takes only {value!r}"
             )
 
 

@@ -1,7 +1,7 @@
 """Log-probs and entropy from logits whose vocabulary is split over the tensor-parallel group.
 
-Both work on slices of rows, so that no float32 copy of all logits ever exists, and recompute the softmax
-in the backward pass from the logits that the model holds anyway.
+Both work on slices of rows, so that no float32 copy of all logits ever exists, and recompute the
+softmax in the backward pass from the logits that the model holds anyway.
 """
 
 from __future__ import annotations

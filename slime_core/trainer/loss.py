@@ -54,7 +54,9 @@ def micro_batch_loss(
     batch = dict(micro.columns)
     batch["old_logprobs"] = policy.logprobs.detach() if old is None else old
     hook = objective.token_advantage
-    batch["advantages"] = _per_token("its advantages", hook, hook.bound.call(batch, hook.ctx), batch)
+    batch["advantages"] = _per_token(
+        "its advantages", hook, hook.bound.call(batch, hook.ctx), batch
+    )
     hook = objective.loss
     loss = _checked(hook, hook.bound.call(batch, policy, hook.ctx), batch)
     total = (loss.per_token * batch["loss_weights"]).sum()

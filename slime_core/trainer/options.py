@@ -15,6 +15,7 @@ from slime_hookspecs import ConfigError
 
 _ARCHITECTURE: Final = "it comes from the model's config.json"
 _UNSUPPORTED: Final = "it is not supported here"
+_DROPOUT: Final = "it is 0, or log-probs of the trainer and the servers could never agree"
 
 #: Fields that the core sets itself, with what to do instead.
 OWNED: Final[dict[str, str]] = {
@@ -35,6 +36,8 @@ OWNED: Final[dict[str, str]] = {
     "moe_z_loss_coeff": "gradients are summed without Megatron's scaling, which it needs",
     "variable_seq_lengths": "micro-batches are packed, so their lengths always differ",
     "moe_token_dispatcher_type": "packed micro-batches need alltoall, which is set",
+    "hidden_dropout": _DROPOUT,
+    "attention_dropout": _DROPOUT,
     "use_cpu_initialization": "the device decides it",
     "perform_initialization": "weights come from the model's folder",
     "attention_backend": "attention is torch's",
@@ -53,13 +56,39 @@ OWNED: Final[dict[str, str]] = {
     "mtp_num_layers": _UNSUPPORTED,
     "enable_autocast": _UNSUPPORTED,
 } | dict.fromkeys(
-    "num_layers hidden_size num_attention_heads num_query_groups kv_channels ffn_hidden_size "
-    "normalization layernorm_epsilon layernorm_zero_centered_gamma add_bias_linear add_qkv_bias "
-    "gated_linear_unit activation_func qk_layernorm num_moe_experts moe_router_topk "
-    "moe_ffn_hidden_size moe_router_pre_softmax moe_router_score_function moe_layer_freq "
-    "moe_router_load_balancing_type moe_shared_expert_intermediate_size rotary_interleaved "
-    "window_size window_attn_skip_freq no_rope_freq multi_latent_attention softmax_scale "
-    "softmax_type mrope_section attention_output_gate".split(),
+    [
+        "num_layers",
+        "hidden_size",
+        "num_attention_heads",
+        "num_query_groups",
+        "kv_channels",
+        "ffn_hidden_size",
+        "normalization",
+        "layernorm_epsilon",
+        "layernorm_zero_centered_gamma",
+        "add_bias_linear",
+        "add_qkv_bias",
+        "gated_linear_unit",
+        "activation_func",
+        "qk_layernorm",
+        "num_moe_experts",
+        "moe_router_topk",
+        "moe_ffn_hidden_size",
+        "moe_router_pre_softmax",
+        "moe_router_score_function",
+        "moe_layer_freq",
+        "moe_router_load_balancing_type",
+        "moe_shared_expert_intermediate_size",
+        "rotary_interleaved",
+        "window_size",
+        "window_attn_skip_freq",
+        "no_rope_freq",
+        "multi_latent_attention",
+        "softmax_scale",
+        "softmax_type",
+        "mrope_section",
+        "attention_output_gate",
+    ],
     _ARCHITECTURE,
 )
 
@@ -84,8 +113,7 @@ def defaults() -> MegatronOptions:
     """What is set where the user sets nothing and Megatron's own default would be wrong for RL.
 
     ``adam_beta2`` 0.98 follows a policy that moves quickly. Weight decay is 0: what should hold a
-    policy is the distance from where it began, not from zero. Dropout is 0, or the log-probs of the trainer
-    and the servers could never agree.
+    policy is the distance from where it began, not from zero. Dropout is always 0.
     """
     return MegatronOptions(
         transformer={"hidden_dropout": 0.0, "attention_dropout": 0.0},
@@ -235,4 +263,8 @@ def _describe(hint: Any) -> str:
         return names[hint]
     if hint is type(None):
         return "none"
-    return "a torch dtype" if getattr(hint, "__name__", "") == "dtype" else "no value that can be typed"
+    return (
+        "a torch dtype"
+        if getattr(hint, "__name__", "") == "dtype"
+        else "no value that can be typed"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Final, final
+from typing import Any, Final, final
 
 import torch
 from megatron.core.packed_seq_params import PackedSeqParams
@@ -21,14 +21,15 @@ SHORT: Final = 16
 
 @final
 @dataclass
-class Packed(PackedSeqParams):  # type: ignore[misc]
+class Packed(PackedSeqParams):
     """Megatron's packed-sequence parameters, with what rotary embedding and attention need here.
 
-    ``qkv_format`` is neither "thd" nor a name that Megatron knows, so that its attention layer hands
-    queries and keys to our rotary embedding and core attention as they are, ``[tokens, 1, heads,
-    head_dim]``: its own way with "thd" is a Python loop over samples in each layer.
+    ``qkv_format`` is not "thd" but a name that Megatron does not know, so that it treats queries
+    and keys as one sequence, ``[tokens, 1, heads, head_dim]``, and leaves the samples to our rotary
+    embedding and core attention: its own way with "thd" is a Python loop over samples a layer.
 
     Attributes:
+        lengths: Tokens of each sample.
         positions: Position of each token in its sample, int64 ``[tokens]``.
         shapes: ``(samples, longest)`` of each right-padded batch.
         gather: Token that each cell of the padded batches holds, int64 ``[cells]``; ``None`` where
@@ -36,6 +37,7 @@ class Packed(PackedSeqParams):  # type: ignore[misc]
         scatter: Cell that each token lies in, int64 ``[tokens]``, or ``None`` likewise.
     """
 
+    lengths: tuple[int, ...] = ()
     positions: Tensor = field(default_factory=lambda: torch.empty(0))
     shapes: tuple[tuple[int, int], ...] = ()
     gather: Tensor | None = None
@@ -47,12 +49,13 @@ def pack(lengths: Sequence[int], device: torch.device) -> Packed:
     offsets = [0, *accumulate(lengths)]
     cumulative = torch.tensor(offsets, dtype=torch.int32, device=device)
     longest = max(lengths)
-    shared = {
+    shared: dict[str, Any] = {
         "qkv_format": "packed",
         "cu_seqlens_q": cumulative,
         "cu_seqlens_kv": cumulative,
         "max_seqlen_q": longest,
         "max_seqlen_kv": longest,
+        "lengths": tuple(lengths),
     }
     sizes = torch.tensor(lengths)
     starts = torch.tensor(offsets[:-1])
@@ -68,7 +71,7 @@ def pack(lengths: Sequence[int], device: torch.device) -> Packed:
 
 
 def plan_chunks(lengths: Sequence[int]) -> list[list[int]]:
-    """Divide samples into batches that padding does not blow up; each is a list of sample numbers."""
+    """Divide samples into batches that padding does not blow up; each lists sample numbers."""
     if len(lengths) * max(lengths) <= PADDING * sum(lengths):
         return [list(range(len(lengths)))]
     chunks: list[list[int]] = []

@@ -42,13 +42,13 @@ class MegatronPolicy:
 
     @cached_property
     def logprobs(self) -> Tensor:
-        """Log-prob of each token given those before it in its sample; 0 for a sample's first token."""
+        """Log-prob of each token given those before it in its sample; 0 for first tokens."""
         values = token_logprobs(self._logits, self._next, self._normaliser, self._part)
         return self._shift(values)
 
     @cached_property
     def entropy(self) -> Tensor:
-        """Entropy in nats of the distribution that each token was drawn from; 0 for first tokens."""
+        """Entropy in nats of what each token was drawn from; 0 for first tokens."""
         return self._shift(entropies(self._logits, self._normaliser, self._part))
 
     def entropy_known(self) -> bool:

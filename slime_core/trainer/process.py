@@ -22,7 +22,8 @@ class Place:
     """Where a rank stands among the others.
 
     Attributes:
-        rank: Global rank; tensor-parallel ranks are neighbours, then data-parallel, then pipeline ones.
+        rank: Global rank; tensor-parallel ranks are neighbours, then data-parallel ones, then
+            pipeline stages.
         world: Ranks in all.
         tp_rank: Rank in the tensor-parallel group.
         dp_rank: Rank in the data-parallel group: which ``Shard`` this rank trains on.
@@ -62,11 +63,11 @@ def join(rank: int, world: int, master: str, train: TrainConfig, sparse: bool) -
     """
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
-        dist.init_process_group(
-            backend, init_method=f"tcp://{master}", rank=rank, world_size=world
-        )
+        dist.init_process_group(backend, init_method=f"tcp://{master}", rank=rank, world_size=world)
     except (RuntimeError, ValueError) as error:
-        raise TrainerError(f"trainer rank {rank} did not meet the others at {master}: {error}") from error
+        raise TrainerError(
+            f"trainer rank {rank} did not meet the others at {master}: {error}"
+        ) from error
     parallel_state.initialize_model_parallel(
         tensor_model_parallel_size=train.tp,
         pipeline_model_parallel_size=train.pp,

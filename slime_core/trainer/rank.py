@@ -127,7 +127,7 @@ class MegatronRank:
         )
 
     def train(self, step: int, shard: Shard) -> dict[str, float]:
-        """All optimizer updates of a step, on this data-parallel rank's shard; same metrics on all ranks.
+        """All optimizer updates of a step on this data-parallel rank's shard. All ranks agree.
 
         Raises:
             PluginError: a trainer hook answered with something else than the contract says.
@@ -202,7 +202,10 @@ class MegatronRank:
         """Whole HF tensors on rank 0; every rank must read to the end."""
         engine = self.engine
         engine.settle()
-        return iter_hf_tensors([engine.module], engine.config, engine.hf_config)
+        tensors: Iterator[tuple[str, Tensor]] = iter_hf_tensors(
+            [engine.module], engine.config, engine.hf_config
+        )
+        return tensors
 
     def _bind(self) -> str:
         from slime_core.plugins import Plan, bind_plan, observe_plan

@@ -1,7 +1,7 @@
 """Rotary position embedding from an HF configuration, for packed samples.
 
-Formulas: RoFormer (Su et al. 2021, https://arxiv.org/abs/2104.09864); the ``llama3`` scaling is that
-of transformers' ``modeling_rope_utils``.
+Formulas: RoFormer (Su et al. 2021, https://arxiv.org/abs/2104.09864); the ``llama3`` scaling is
+that of transformers' ``modeling_rope_utils``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def check_rope(hf_config: Mapping[str, Any]) -> None:
             f"the trainer knows {', '.join(SUPPORTED)}"
         )
     if parameters.get("partial_rotary_factor", hf_config.get("partial_rotary_factor", 1.0)) != 1.0:
-        raise ConfigError("config.json of the model: partial_rotary_factor other than 1 is not supported")
+        raise ConfigError(
+            "config.json of the model: partial_rotary_factor other than 1 is not supported"
+        )
 
 
 def inverse_frequencies(hf_config: Mapping[str, Any], head_dim: int) -> Tensor:
@@ -70,7 +72,7 @@ def _llama3(frequencies: Tensor, parameters: Mapping[str, Any]) -> Tensor:
 class PackedRotary(torch.nn.Module):
     """Takes the place of Megatron's ``RotaryEmbedding``: positions restart with each sample.
 
-    Megatron asks it for the length to embed and hands the answer back; here that answer is the packing.
+    Megatron asks it for the length to embed and hands the answer back: here that is the packing.
     """
 
     def __init__(self, frequencies: Tensor) -> None:

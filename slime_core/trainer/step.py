@@ -89,7 +89,8 @@ def _load(engine: TrainEngine, micros: Sequence[Any]) -> list[DeviceBatch]:
 
 
 def _lengths(micro: DeviceBatch) -> list[int]:
-    return micro.columns["lengths"].tolist()
+    lengths: list[int] = micro.columns["lengths"].tolist()
+    return lengths
 
 
 def _with_old_logprobs(engine: TrainEngine, micros: Sequence[DeviceBatch]) -> list[DeviceBatch]:

@@ -10,7 +10,7 @@ from megatron.core.dist_checkpointing.strategies.torch import TorchDistSaveShard
 
 
 @final
-class InProcessWriter(TorchDistSaveShardedStrategy):  # type: ignore[misc]
+class InProcessWriter(TorchDistSaveShardedStrategy):
     """Plans as Megatron's does; ``finish`` then writes in the calling process."""
 
     def __init__(self) -> None:

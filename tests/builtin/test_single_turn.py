@@ -32,7 +32,8 @@ class FakeEngine:
 
 
 async def test_prompt_is_rendered_with_its_tools_and_answered_once(make_context: Any) -> None:
-    engine, sample = FakeEngine(StopReason.LENGTH), Sample(0, 0, PROMPT)
+    engine: Any = FakeEngine(StopReason.LENGTH)
+    sample = Sample(0, 0, PROMPT)
     found = await single_turn.slime_generate(sample, engine, make_context())
     assert found is sample
     assert engine.rendered == [(PROMPT.messages, TOOLS)]
@@ -45,7 +46,8 @@ async def test_prompt_is_rendered_with_its_tools_and_answered_once(make_context:
 async def test_an_interrupted_trace_is_continued_within_what_is_left_of_its_budget(
     make_context: Any,
 ) -> None:
-    engine, sample = FakeEngine(), Sample(0, 0, PROMPT)
+    engine: Any = FakeEngine()
+    sample = Sample(0, 0, PROMPT)
     sample.trace.append_prompt([1, 2, 3])
     sample.trace.append_sampled([4, 5], [-1.0, -1.0], 4)
     await single_turn.slime_generate(sample, engine, make_context(max_response_tokens=8))
@@ -55,7 +57,8 @@ async def test_an_interrupted_trace_is_continued_within_what_is_left_of_its_budg
 
 
 async def test_a_trace_whose_budget_is_spent_is_not_continued(make_context: Any) -> None:
-    engine, sample = FakeEngine(), Sample(0, 0, PROMPT)
+    engine: Any = FakeEngine()
+    sample = Sample(0, 0, PROMPT)
     sample.trace.append_prompt([1])
     sample.trace.append_sampled([4, 5], [-1.0, -1.0], 4)
     await single_turn.slime_generate(sample, engine, make_context(max_response_tokens=2))
@@ -68,7 +71,8 @@ async def test_an_engine_that_fails_leaves_the_sample_pending(make_context: Any)
         async def generate(self, trace: Trace, sampling: Sampling | None = None) -> StopReason:
             raise EngineError("no server answered")
 
+    engine: Any = Broken()
     sample = Sample(0, 0, PROMPT)
     with pytest.raises(EngineError):
-        await single_turn.slime_generate(sample, Broken(), make_context())
+        await single_turn.slime_generate(sample, engine, make_context())
     assert sample.stop is StopReason.PENDING

@@ -115,12 +115,12 @@ def test_an_option_that_an_engine_does_not_know_is_refused_with_its_place(
     table: str, capsys: pytest.CaptureFixture[str], tiny_model_dir: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "run.toml"
-    file.write_text(f"[{table}]\nnonsense = 1\nnonsense_too = 2\n")
+    file.write_text(f"[{table}]\nnonsense_too = 1\nnonsense = 2\n")
     assert main([*COMMAND.split(), "--model", str(tiny_model_dir), "--config", str(file)]) == 2
     err = capsys.readouterr().err
-    assert f"--{table}-nonsense" in err
+    assert f"--{table}-nonsense-too" in err
     assert [line for line in err.splitlines() if "set by" in line] == [
-        f"  set by [{table}] nonsense ({file})"
+        f"  set by [{table}] nonsense_too ({file})"
     ]
 
 

@@ -18,7 +18,9 @@ WAITS = """
 import pathlib, signal, sys, time
 folder = pathlib.Path(sys.argv[1])
 def stop(number, _):
-    (folder / "stopped").write_text(str(number))
+    with (folder / "stopped").open("a") as file:
+        file.write(f"{number} ")
+    time.sleep(0.5)
     sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
 signal.signal(signal.SIGINT, stop)
@@ -81,7 +83,7 @@ def test_ending_the_demo_ends_the_stage_in_its_own_way(
     finally:
         outer.kill()
         outer.wait()
-    assert (tmp_path / "stopped").read_text() == str(int(reaches_stage_as))
+    assert (tmp_path / "stopped").read_text() == f"{int(reaches_stage_as)} "
 
 
 def wait_for(file: Path) -> None:

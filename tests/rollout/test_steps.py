@@ -535,8 +535,7 @@ def test_every_prompt_is_accounted_for(
             )
             try:
                 rollout = await studio.roll(Scene(step, 1), client, drawing)
-            except RunError as error:
-                assert "prompts were tried" in str(error)
+            except RunError:  # so much was lost that the step gave up
                 return
             came, went = balance(rollout.metrics)
             assert came == went

@@ -21,7 +21,7 @@ WORKER = Path(__file__).with_name("trainer_worker.py")
 
 @pytest.fixture
 def run_ranks(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
-    """``run_ranks(world, job)`` runs ``trainer_worker.py`` on ``world`` ranks; what each of them answered."""
+    """``run_ranks(world, job)`` runs ``trainer_worker.py`` on ``world`` ranks: their answers."""
     count = 0
 
     def run(world: int, job: dict[str, Any], timeout_s: float = 240.0) -> list[dict[str, Any]]:

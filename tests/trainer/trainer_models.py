@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from slime_core.batching.shards import MicroBatch, Shard
 from transformers import (
     AutoModelForCausalLM,
     LlamaConfig,
@@ -16,6 +15,8 @@ from transformers import (
     Qwen3Config,
     Qwen3MoeConfig,
 )
+
+from slime_core.batching.shards import MicroBatch, Shard
 
 COMMON: dict[str, Any] = {
     "vocab_size": 131,

@@ -1,17 +1,21 @@
-"""One trainer rank without Ray; run as a script: ``trainer_worker.py FOLDER RANK WORLD PORT``.
+"""One trainer rank without Ray, as a script: ``trainer_worker.py FOLDER RANK WORLD PORT``.
 
-``FOLDER/job.pickle`` is a dict: ``model`` (HF folder), ``config`` (overrides of the run's configuration),
-``shards`` (steps of shards by data-parallel rank) and ``actions``: names of what to do, in order. The
-answers go to ``FOLDER/RANK.pickle``.
+``FOLDER/job.pickle`` is a dict: ``model`` (HF folder), ``train``, ``megatron``, ``plugin``,
+``loss`` and ``steps`` of the configuration, ``shards`` (steps of shards by data-parallel rank) and
+``actions``: names of what to do, in order. The answers go to ``FOLDER/RANK.pickle``.
 """
 
 from __future__ import annotations
 
 import pickle
+import resource
+import signal
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 warnings.filterwarnings("ignore")
 
@@ -29,11 +33,12 @@ def main(folder: Path, rank: int, world: int, port: int) -> None:
 
 def start(job: dict[str, Any], rank: int, world: int, port: int) -> Any:
     """The rank after its setup, and what setup said."""
-    from slime_core.trainer.rank import MegatronRank
     from slime_hookspecs import RunInfo
 
+    from slime_core.trainer.rank import MegatronRank
+
     config, plan = make_config(job)
-    run = RunInfo("test", Path("."), job["model"], 0, 3, 1, 1, 64)
+    run = RunInfo("test", Path(), job["model"], 0, 3, 1, 1, 64)
     trainer = MegatronRank(config, plan, run, rank, world)
     return trainer, trainer.setup("127.0.0.1", port)
 
@@ -56,7 +61,7 @@ def make_config(job: dict[str, Any]) -> tuple[Any, str]:
 
 
 def act(trainer: Any, job: dict[str, Any], action: str, dp_rank: int, answers: Any) -> None:
-    """One of: a step's number, ``logprobs``, ``weights``, ``save PATH``, ``load PATH``, ``hf PATH``."""
+    """A step's number, or a verb and its path: the functions below, or a method of the rank."""
     verb, _, argument = action.partition(" ")
     if verb.isdigit():
         shard = job["shards"][int(verb)][dp_rank]
@@ -71,6 +76,37 @@ def act(trainer: Any, job: dict[str, Any], action: str, dp_rank: int, answers: A
         trainer.load_checkpoint(Path(argument))
     elif verb == "hf":
         trainer.save_hf(Path(argument))
+    else:
+        answers["error"] = failure(trainer, verb, Path(argument))
+
+
+def failure(trainer: Any, verb: str, path: Path) -> str:
+    """What a save or load that must fail says."""
+    if verb == "try-load":
+        return said(lambda: trainer.load_checkpoint(path))
+    if verb == "full-disk-save":
+        # No file may grow beyond this many bytes: a write fails half-way, as on a full disk.
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+        answer = said(lambda: trainer.save_checkpoint(path))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, hard))
+        return answer
+    if verb == "small-disk-save":
+        with mock.patch("shutil.disk_usage", return_value=mock.Mock(free=1000)):
+            return said(lambda: trainer.save_checkpoint(path))
+    raise ValueError(verb)
+
+
+def said(action: Callable[[], Any]) -> str:
+    """Type and text of the error that an action raises."""
+    from slime_hookspecs import SlimeError
+
+    try:
+        action()
+    except SlimeError as error:
+        return f"{type(error).__name__}: {error}"
+    return "nothing"
 
 
 def logprobs(engine: Any, shard: Any) -> dict[int, Any]:

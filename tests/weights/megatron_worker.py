@@ -1,8 +1,8 @@
 """One rank of a Megatron model that loads an HF folder and gives it back; run as a script.
 
 Usage: ``megatron_worker.py JOB`` with RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT set. JOB is
-JSON: model_dir, out, tp, pp, ep, and perhaps vpp, vocab_multiple, round_bytes, dtype. Rank 0 writes
-``out`` (an HF folder) and ``out.json``, the order of names.
+JSON: model_dir, out, tp, pp, ep, and perhaps vpp, vocab_multiple, round_bytes, dtype, wrap. Rank 0
+writes ``out`` (an HF folder) and ``out.json``, the order of names.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ def main(job: dict[str, Any]) -> None:
     model_dir, out = Path(job["model_dir"]), Path(job["out"])
     config = hf.read_config(model_dir)
     tf_config, chunks = build(config, job)
+    if job.get("wrap"):
+        chunks = [wrapped(tf_config, chunk) for chunk in chunks]
     for chunk in chunks:
         for parameter in chunk.parameters():
             parameter.data.fill_(float("nan"))
@@ -60,6 +62,16 @@ def noted(tensors: Any, names: list[str]) -> Any:
     for name, tensor in tensors:
         names.append(name)
         yield name, tensor
+
+
+def wrapped(tf_config: Any, chunk: Any) -> Any:
+    """The model as the trainer holds it."""
+    from megatron.core.distributed import DistributedDataParallel, DistributedDataParallelConfig
+
+    from slime_core.trainer.cpu import install
+
+    install()
+    return DistributedDataParallel(tf_config, DistributedDataParallelConfig(), chunk)
 
 
 def build(config: dict[str, Any], job: dict[str, Any]) -> tuple[Any, list[Any]]:

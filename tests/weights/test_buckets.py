@@ -34,7 +34,7 @@ def test_a_bucket_is_filled_before_the_next_one_begins() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_flattened_bytes_and_metadata_give_the_tensors_back(dtype: torch.dtype) -> None:
-    tensors = (("a", torch.randn(3, 5, dtype=dtype)), ("b", torch.randn(7, dtype=dtype).T))
+    tensors = (("a", torch.randn(3, 5, dtype=dtype)), ("b", torch.randn(7, dtype=dtype)))
     tensors += (("c", torch.randn(4, 6, dtype=dtype).T),)  # not contiguous
     bucket = Bucket(tensors)
     flat = bucket.flatten()

@@ -110,6 +110,27 @@ def test_the_vocabulary_is_padded_with_zeros_and_cut_off_again() -> None:
     assert torch.equal(back, table)
 
 
+@pytest.mark.parametrize(
+    ("part", "tp_dim", "expert"),
+    [
+        ("self_attention.linear_qkv", 0, False),
+        ("self_attention.linear_proj", 1, False),
+        ("self_attention.q_layernorm", None, False),
+        ("input_layernorm", None, False),
+        ("pre_mlp_layernorm", None, False),
+        ("mlp.router", None, False),
+        ("mlp.experts.local_experts.3.linear_fc1", 0, True),
+        ("mlp.experts.local_experts.3.linear_fc2", 1, True),
+    ],
+)
+def test_tensor_parallelism_cuts_what_megatron_cuts(
+    part: str, tp_dim: int | None, expert: bool
+) -> None:
+    weights = maps.weight_map(hf_config("Qwen3MoeForCausalLM"))
+    rule = weights.rule(f"decoder.layers.1.{part}.weight")
+    assert (rule.tp_dim, rule.expert) == (tp_dim, expert)
+
+
 @pytest.mark.parametrize("arch", maps.SUPPORTED)
 @pytest.mark.parametrize("tied", [True, False])
 def test_names_map_one_to_one_both_ways(arch: str, tied: bool) -> None:

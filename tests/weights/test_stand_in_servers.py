@@ -1,4 +1,4 @@
-"""What an update asks of servers, and how their failures are told, against a small HTTP stand-in."""
+"""What an update asks of servers, and how failures are told, against a small HTTP stand-in."""
 
 from __future__ import annotations
 

@@ -112,6 +112,23 @@ def test_one_changed_element_is_found(
         sync.run(iter(perturbed(model, 2)), 1, verify=True)
 
 
+def test_a_tensor_that_is_lost_on_the_way_is_found_even_where_the_server_held_the_same_one(
+    url: str, model: Path, serving: Any, perturbed: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    from slime_core.weights.transports import tensor
+
+    lost = "model.layers.0.input_layernorm.weight"
+    sync = WeightSync(config(), serving(url), tmp_path)
+    tensors = perturbed(model, 2)
+    sync.run(iter(tensors), 1, verify=True)
+    send = tensor.TensorTransport.send
+    monkeypatch.setattr(
+        tensor.TensorTransport, "send", lambda t, x: send(t, (p for p in x if p[0] != lost))
+    )
+    with pytest.raises(WeightSyncError, match=rf"1 differ from the trainer's: {lost}$"):
+        sync.run(iter(tensors), 2, verify=True)
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_request_in_flight_ends_with_its_tokens_and_the_server_lives(
     transport: str,

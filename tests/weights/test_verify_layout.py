@@ -45,6 +45,9 @@ def test_each_rank_has_its_queries_keys_and_values_end_to_end() -> None:
     }
     assert rows(name, parts, 1, 0, 2) == [0, 1, 2, 3, 100, 101, 200, 201]
     assert rows(name, parts, 2, 1, 2) == [2, 3, 101, 201]
+    # Four ranks, two key-value heads: the first two ranks hold the first one, the others the other.
+    assert rows(name, parts, 4, 1, 2) == [1, 100, 200]
+    assert rows(name, parts, 4, 2, 2) == [2, 101, 201]
     # One key-value head of two rows on two ranks: both hold it whole.
     assert rows(name, parts, 2, 1, 1) == [2, 3, 100, 101, 200, 201]
 

@@ -106,9 +106,9 @@ def test_labels_of_other_data_sources_are_read_where_they_can_be(
     make_context: MakeContext, make_sample: MakeSample
 ) -> None:
     ctx = make_context(task="addition")
-    assert slime_reward(make_sample("Answer: 42", label=42), ctx).value == 1.0  # type: ignore[arg-type]
+    assert slime_reward(make_sample("Answer: 42", label=42), ctx).value == 1.0
     with pytest.raises(DataError, match="prompt p: its label is None"):
-        slime_reward(make_sample("Answer: 42", label=None), ctx)  # type: ignore[arg-type]
+        slime_reward(make_sample("Answer: 42", label=None), ctx)
 
 
 @pytest.mark.parametrize(

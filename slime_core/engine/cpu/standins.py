@@ -32,6 +32,7 @@ def install() -> None:
     """Put the finder last on ``sys.meta_path``, once."""
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.append(Finder())
+        _let_transformers_look_again()
 
 
 class StandIn(types.ModuleType):
@@ -103,6 +104,13 @@ class _Loader(importlib.abc.Loader):
 
     def exec_module(self, module: types.ModuleType) -> None:
         """Nothing to run."""
+
+
+def _let_transformers_look_again() -> None:
+    """Where transformers was imported first, it has remembered that torchvision is absent."""
+    for name, value in vars(sys.modules.get("transformers.utils.import_utils", sys)).items():
+        if "torchvision" in name and hasattr(value, "cache_clear"):
+            value.cache_clear()
 
 
 def _attribute(module: str, name: str) -> Any:

@@ -1,0 +1,292 @@
+"""The worker from plan to shards: real plugins, and a server that speaks SGLang's format."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from slime_hookspecs import ConfigError, DataError, PluginError, RunInfo
+
+from slime_core.batching import Shard
+from slime_core.config.schema import Config, RolloutConfig, TrainConfig
+from slime_core.engine.address import ServingAddress
+from slime_core.plugins import Plan, bind, load
+from slime_core.rollout.worker import RolloutWorker, StepData
+
+METADATA = """Metadata-Version: 2.1
+Name: worker-task
+Version: 1.0
+Requires-Dist: slime-hookspecs>=0.1
+"""
+TASK = """
+import os
+from slime_hookspecs import BatchField, EvalSet, Prompt, Sampling, StopReason, hookimpl
+
+
+def prompt(i):
+    return Prompt(f"p{i}", [{"role": "user", "content": f"{i}+1="}], label=i)
+
+
+class Source:
+    def __init__(self):
+        self.taken = 0
+
+    def take(self, count):
+        start, self.taken = self.taken, self.taken + count
+        return [prompt(i) for i in range(start, self.taken)]
+
+    def state(self):
+        return {"taken": self.taken}
+
+    def restore(self, state):
+        self.taken = state["taken"]
+
+
+@hookimpl
+def slime_data_source():
+    return Source()
+
+
+@hookimpl
+def slime_batch_fields():
+    return [BatchField("length", per="sample", dtype="int64")]
+
+
+@hookimpl
+async def slime_wrap_generate(call_next, sample, engine, ctx):
+    answer = await call_next(sample, engine)
+    sample.fields["length"] = len(sample.trace)
+    return answer
+
+
+@hookimpl
+def slime_reward(sample):
+    sample.metadata["pid"] = os.getpid()  # lost: this is another process
+    return float(sample.trace.tokens[-1] % 2)
+
+
+@hookimpl
+def slime_eval_sets():
+    return [EvalSet("held", [prompt(0), prompt(1)], 2, Sampling(temperature=0.0))]
+"""
+DEMONSTRATIONS = (
+    TASK
+    + """
+
+@hookimpl
+async def slime_generate(sample, engine):
+    sample.trace.append_prompt(engine.render(sample.prompt.messages))
+    sample.trace.append_demonstrated(engine.encode("42"))
+    sample.stop = StopReason.DEMONSTRATED
+    return sample
+"""
+)
+
+
+@dataclass
+class Standin:
+    """Answers as SGLang does; tokens depend on the prompt and the seed only."""
+
+    url: str = ""
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+
+    async def generate(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.bodies.append(body)
+        start = 100 + (sum(body["input_ids"]) + body["sampling_params"]["sampling_seed"]) % 50
+        rows = [[-0.5, start + i, None] for i in range(3)]
+        meta = {"finish_reason": {"type": "stop"}, "completion_tokens": 3, "weight_version": "4"}
+        return web.json_response({"meta_info": {**meta, "output_token_logprobs": rows}})
+
+
+@asynccontextmanager
+async def standin() -> AsyncIterator[Standin]:
+    server = Standin()
+    app = web.Application()
+    app.router.add_post("/generate", server.generate)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield server
+    finally:
+        await runner.cleanup()
+
+
+def install(folder: Path, name: str, text: str) -> None:
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(METADATA.replace("worker-task", name.replace("_", "-")))
+    (info / "entry_points.txt").write_text(f"[slime.plugins]\n{name} = {name}\n")
+    (info / "RECORD").write_text(f"{name}.py,,\n")
+    (folder / f"{name}.py").write_text(text)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = tmp_path / "site"
+    install(folder, "worker_task", TASK)
+    install(folder, "worker_sft", DEMONSTRATIONS)
+    monkeypatch.syspath_prepend(str(folder))
+    yield folder
+    for name in ("worker_task", "worker_sft"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def config(tiny_model_dir: Path, site: Path) -> Config:
+    return Config(
+        plugins=["worker_task"],
+        model=tiny_model_dir,
+        rollout=RolloutConfig(prompts_per_step=4, samples_per_prompt=2, max_response_tokens=8),
+        train=TrainConfig(dp=2, updates_per_step=2),
+    )
+
+
+@asynccontextmanager
+async def worker_of(
+    config: Config, folder: Path, url: str | None
+) -> AsyncIterator[tuple[RolloutWorker, str]]:
+    plan, _ = bind(config, load(config.plugins))
+    assert config.model is not None
+    run = RunInfo("t", folder, config.model, 0, 9, 4, 2, 8)
+    address = ServingAddress(url, (url,)) if url else None
+    worker = RolloutWorker(config, plan.to_json(), run, address)
+    try:
+        yield worker, await worker.start()
+    finally:
+        await worker.close()
+
+
+def tokens_of(data: StepData) -> list[Any]:
+    shards: list[Shard] = data.shards
+    return [
+        micro_batch.columns["tokens"].tolist()
+        for shard in shards
+        for update in shard.updates
+        for micro_batch in update
+    ]
+
+
+async def test_a_step_becomes_one_shard_a_rank_with_the_plugins_own_columns(
+    config: Config, tmp_path: Path
+) -> None:
+    async with standin() as server, worker_of(config, tmp_path, server.url) as (worker, found):
+        plan, _ = bind(config, load(config.plugins))
+        assert found == plan.fingerprint
+        data = await worker.generate(0, 4)
+        assert not data.empty
+        assert len(data.shards) == 2
+        assert [len(shard.updates) for shard in data.shards] == [2, 2]
+        columns = [m.columns for s in data.shards for u in s.updates for m in u]
+        indices = sorted(int(i) for c in columns for i in c["sample_indices"])
+        assert indices == list(range(8))
+        assert all((c["length"] == c["lengths"]).all() for c in columns)
+        assert {int(v) for c in columns for v in c["weight_versions"]} == {-1, 4}
+        assert data.metrics["prompts/trained"] == 4
+        assert data.metrics["rollout/tokens"] == 24
+        assert data.metrics["rollout/observer_errors"] == 0
+
+
+async def test_a_resumed_worker_sends_the_same_requests(config: Config, tmp_path: Path) -> None:
+    async with standin() as server:
+        async with worker_of(config, tmp_path, server.url) as (worker, _):
+            await worker.generate(0, 4)
+            state = json.loads(json.dumps(worker.state()))
+            server.bodies.clear()
+            expected = await worker.generate(1, 4)
+            before = [(b["input_ids"], b["sampling_params"]) for b in server.bodies]
+        server.bodies.clear()
+        async with worker_of(config, tmp_path, server.url) as (worker, _):
+            worker.restore(state)
+            assert tokens_of(await worker.generate(1, 4)) == tokens_of(expected)
+            after = [(b["input_ids"], b["sampling_params"]) for b in server.bodies]
+    assert len(before) == 8
+    assert sorted(before, key=str) == sorted(after, key=str)
+
+
+async def test_a_saved_step_is_replayed_without_servers(config: Config, tmp_path: Path) -> None:
+    async with standin() as server, worker_of(config, tmp_path, server.url) as (worker, _):
+        made = await worker.generate(0, 4)
+    rollout = replace(config.rollout, replay=tmp_path / "rollouts")
+    async with worker_of(replace(config, rollout=rollout), tmp_path, None) as (worker, _):
+        again = await worker.replay(0)
+        with pytest.raises(DataError, match="no rollout of step 1"):
+            await worker.replay(1)
+    for mine, theirs in zip(made.shards, again.shards, strict=True):
+        for update, same in zip(mine.updates, theirs.updates, strict=True):
+            for a, b in zip(update, same, strict=True):
+                assert all((a.columns[name] == b.columns[name]).all() for name in a.columns)
+    assert again.metrics["reward/mean"] == made.metrics["reward/mean"]
+
+
+async def test_replay_needs_a_folder(config: Config, tmp_path: Path) -> None:
+    async with worker_of(config, tmp_path, None) as (worker, _):
+        with pytest.raises(ConfigError, match="--rollout-replay"):
+            await worker.replay(0)
+
+
+async def test_evaluation_samples_as_its_set_says_and_touches_no_state(
+    config: Config, tmp_path: Path
+) -> None:
+    async with standin() as server, worker_of(config, tmp_path, server.url) as (worker, _):
+        state = worker.state()
+        metrics = await worker.evaluate(0, 4)
+        assert worker.state() == state
+    assert {b["sampling_params"]["temperature"] for b in server.bodies} == {0.0}
+    assert len(server.bodies) == 4
+    assert metrics["eval/held/samples"] == 4
+    assert 0.0 <= metrics["eval/held/mean@2"] <= 1.0
+
+
+async def test_demonstrations_need_no_servers(config: Config, tmp_path: Path) -> None:
+    config = replace(config, plugins=["worker_sft"])
+    async with worker_of(config, tmp_path, None) as (worker, _):
+        data = await worker.generate(0, 0)
+    columns = [m.columns for s in data.shards for u in s.updates for m in u]
+    assert sum(float(c["loss_mask"].sum()) for c in columns) == 8 * 2
+    assert sum(float(c["loss_weights"].sum()) for c in columns) == pytest.approx(2.0)
+    assert data.metrics["rollout/tokens"] == 0
+
+
+async def test_without_servers_generation_fails_and_says_why(
+    config: Config, tmp_path: Path
+) -> None:
+    async with worker_of(config, tmp_path, None) as (worker, _):
+        with pytest.raises(Exception, match="no servers"):
+            await worker.generate(0, 0)
+
+
+async def test_a_reward_worker_finds_the_plugins_of_the_plan_or_the_start_fails(
+    config: Config, tmp_path: Path, site: Path
+) -> None:
+    plan, _ = bind(config, load(config.plugins))
+    (site / "worker_task.py").write_text("raise ImportError('gone')\n")
+    assert config.model is not None
+    run = RunInfo("t", tmp_path, config.model, 0, 9, 4, 2, 8)
+    worker = RolloutWorker(config, Plan.from_json(plan.to_json()).to_json(), run, None)
+    with pytest.raises(PluginError, match="gone"):
+        await worker.start()
+    await worker.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_two_evaluation_sets_of_one_name_are_refused(
+    config: Config, tmp_path: Path, site: Path
+) -> None:
+    (site / "worker_task.py").write_text(
+        TASK.replace("    return [EvalSet(", '    return [EvalSet("held", []), EvalSet(')
+    )
+    with pytest.raises(PluginError, match="evaluation set named 'held' already"):
+        async with worker_of(config, tmp_path, None):
+            pass
