@@ -99,6 +99,6 @@ def _start(raw: Raw) -> int:
             from slime_core.cli.dry_run import dry_run
 
             return dry_run(launch, raw, loaded)
-        from slime_core.train import run
+        from slime_core.run import run
 
         return run(launch)

@@ -156,6 +156,9 @@ class Config:
     debug_rollout_only: bool = opt(False, "generate and score; start no trainer")
     debug_train_only: bool = opt(False, "train on --rollout-replay; start no server")
     ray_address: str | None = opt(None, "Ray cluster to join; starts one on this machine if unset")
+    allow_changed_plugins: bool = opt(
+        False, "resume although the code of a reward, loss or advantage has changed"
+    )
     ray_cpus: int | None = opt(
         None,
         "CPUs that a Ray started here may hand out; more than there are lets ranks share",

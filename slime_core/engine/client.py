@@ -189,15 +189,23 @@ class Session:
         transport = self._client.transport
         call = next(self._calls)
         parameters.setdefault("sampling_seed", call_seed(self._seed, call))
-        request_id = f"{self._name}-{call}-{random.getrandbits(32):08x}"
-        body = {
-            "rid": request_id,
+        body: dict[str, Any] = {
+            "rid": self._request_id(call),
             "input_ids": trace.tokens,
             "sampling_params": parameters,
             "return_logprob": True,
         }
+
+        def rename() -> None:
+            # A server that lost the connection may still work on it, and refuses an id in use.
+            self._client.abandon(body["rid"])
+            body["rid"] = self._request_id(call)
+
         try:
-            return await transport.post("/generate", body, self._headers)
+            return await transport.post("/generate", body, self._headers, rename)
         except asyncio.CancelledError:
-            self._client.abandon(request_id)
+            self._client.abandon(body["rid"])
             raise
+
+    def _request_id(self, call: int) -> str:
+        return f"{self._name}-{call}-{random.getrandbits(32):08x}"

@@ -27,8 +27,10 @@ ROUTER_OPTIONS: Final = {
     "--log-level": "warn",
     "--worker-startup-check-interval": "1",
 }
-#: A circuit breaker would refuse a server that is only paused for new weights.
-ROUTER_FLAGS: Final = ("--disable-circuit-breaker",)
+ROUTER_FLAGS: Final = (
+    "--disable-circuit-breaker",  # it would refuse a server that is only paused for new weights
+    "--disable-retries",  # the client does it, under a new request id
+)
 
 
 @final

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, final
 
 import aiohttp
@@ -47,18 +47,29 @@ class Transport:
         return self._session
 
     async def post(
-        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str] | None = None,
+        before_retry: Callable[[], None] | None = None,
     ) -> Any:
         """POST JSON and return the JSON of the answer.
+
+        Args:
+            path: Path at the router.
+            body: What to send; encoded anew at each try.
+            headers: Further headers.
+            before_retry: Called before each further try; may change ``body``.
 
         Raises:
             EngineError: no 2xx answer, with the last status and text.
         """
-        data = orjson.dumps(body)
         for attempt in range(self._retries + 1):
             if attempt:
                 await asyncio.sleep(_backoff_s(attempt))
-            status, content = await self._try(path, data, headers)
+                if before_retry:
+                    before_retry()
+            status, content = await self._try(path, orjson.dumps(body), headers)
             if 200 <= status < 300:
                 return _parsed(path, content)
             if 400 <= status < 500:

@@ -57,7 +57,7 @@ class Plan:
         api: Version of the contract.
         plugins: In the order in which chains run.
         roles: Which plugin fills each role.
-        weights: Weight of each plugin that gives rewards; 0 leaves it out.
+        weights: Weight of each plugin that gives rewards; 0 reports it and adds nothing.
         options: Each plugin's options as JSON values, secrets left out.
     """
 

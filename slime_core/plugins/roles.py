@@ -178,7 +178,7 @@ def serving(
         elif info.cardinality is Cardinality.PER_PLUGIN or name == "slime_batch_fields":
             serves = True
         elif info.cardinality is Cardinality.WEIGHTED:
-            serves = reward_weights.get(plugin.name, 0.0) != 0.0
+            serves = plugin.name in reward_weights
         else:
             serves = whole
         if serves:

@@ -126,7 +126,12 @@ def _layout(hf_config: Mapping[str, Any], train: TrainConfig, dtype: torch.dtype
 def _kernels(on_cpu: bool) -> dict[str, Any]:
     return {
         "use_cpu_initialization": on_cpu,
-        "perform_initialization": False,
+        # Megatron marks which parameters tensor parallelism splits while it initialises them, and
+        # counts the unmarked ones once in the norm of the gradient.
+        "perform_initialization": True,
+        "init_method": _leave,
+        "output_layer_init_method": _leave,
+        "embedding_init_method": _leave,
         "masked_softmax_fusion": False,
         "bias_activation_fusion": not on_cpu,
         "bias_dropout_fusion": not on_cpu,
@@ -134,6 +139,11 @@ def _kernels(on_cpu: bool) -> dict[str, Any]:
         "gradient_accumulation_fusion": False,
         "apply_rope_fusion": False,
     }
+
+
+def _leave(weight: torch.Tensor) -> torch.Tensor:
+    """Weights are loaded over whatever is there."""
+    return weight
 
 
 def _block_spec(config: TransformerConfig) -> TransformerBlockSubmodules:

@@ -124,7 +124,8 @@ def _update(
             "resume from the last checkpoint and look at the loss and the learning rate"
         )
     lr = max(group["lr"] for group in engine.optimizer.param_groups)
-    return Update(total(rows), None if grad_norm is None else float(grad_norm), lr)
+    clips = engine.optimizer.config.clip_grad > 0  # else Megatron measures nothing and says 0
+    return Update(total(rows), float(grad_norm) if clips else None, lr)
 
 
 def _passes(

@@ -128,12 +128,19 @@ def save_hf(path: Path, tensors: Iterable[tuple[str, Tensor]], template_dir: Pat
         dtype = write_tensors(made, tensors)
         _copy_rest(template_dir, made, dtype)
         made.chmod(0o755)
-        if path.exists():
-            shutil.rmtree(path)
-        made.rename(path)
+        _replace(path, made)
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
         raise
+
+
+def _replace(path: Path, made: Path) -> None:
+    """Rename a folder to ``path``; what is there moves out of the way first, then goes."""
+    old = made.with_name(f"{made.name}-old")
+    if path.exists():
+        path.rename(old)
+    made.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _copy_rest(template_dir: Path, folder: Path, dtype: str) -> None:

@@ -10,8 +10,8 @@ collision, 2^-64). ``scramble`` puts random numbers into the servers' weights be
 equality after it proves that this update brought every tensor. Neither needs to know what the
 servers held before, so it serves any update, of a resumed run too.
 
-What it cannot judge: quantised servers, and ones that keep expert weights in another order (some
-MoE kernels do). Those are reported as different, never as equal.
+What it cannot judge: quantised servers, and ones whose kernels keep weights in another order (some
+for experts, those of CPUs with AMX). Those are reported as different, never as equal.
 """
 
 from __future__ import annotations

@@ -153,9 +153,9 @@ def test_the_demo_gets_the_rest_of_the_command_line(monkeypatch: pytest.MonkeyPa
 
 def test_a_run_gets_configuration_plan_and_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
     launches: list[Any] = []
-    module = types.ModuleType("slime_core.train")
+    module = types.ModuleType("slime_core.run")
     module.run = lambda launch: launches.append(launch) or 0  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "slime_core.train", module)
+    monkeypatch.setitem(sys.modules, "slime_core.run", module)
     assert (
         main(
             [
@@ -192,9 +192,9 @@ def test_a_plugin_that_only_fills_a_role_still_has_its_defaults(
         "    return None\n",
     )
     launches: list[Any] = []
-    module = types.ModuleType("slime_core.train")
+    module = types.ModuleType("slime_core.run")
     module.run = lambda launch: launches.append(launch) or 0  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "slime_core.train", module)
+    monkeypatch.setitem(sys.modules, "slime_core.run", module)
     assert main(["--plugin", "math_dapo", "--model", "m", "--loss", "lossy"]) == 0
     assert launches[0].plan.roles["loss"] == "lossy"
     assert launches[0].config.steps == 7

@@ -18,7 +18,7 @@ class StandIn:
     """Answers requests with ``replies`` in turn, the last one again and again, and remembers them.
 
     A reply is (status, JSON or text), a function of the request's JSON that makes one, or ``None``
-    to break the connection.
+    to break the connection. Requests to end a request are answered apart from these.
     """
 
     url: str = ""
@@ -34,7 +34,7 @@ class StandIn:
         self.headers.append(dict(request.headers))
         if self.delay is not None and request.path == "/generate":
             await self.delay.wait()
-        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        reply = self._next(request.path)
         if reply is None:
             assert request.transport is not None
             request.transport.close()
@@ -45,6 +45,11 @@ class StandIn:
         return web.Response(
             status=status, body=orjson.dumps(value), content_type="application/json"
         )
+
+    def _next(self, path: str) -> Any:
+        if path == "/abort_request":
+            return 200, ""
+        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
 
 @pytest.fixture

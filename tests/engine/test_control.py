@@ -41,7 +41,7 @@ async def test_each_call_has_its_path_and_body(ask: Any, stand_in: Any) -> None:
         (control.MODEL_INFO, ("/model_info", None)),
     ]
     for call, sent in calls:
-        assert await ask(stand_in.url, call) == {"ok": 1}
+        await ask(stand_in.url, call)
         assert stand_in.requests[-1] == sent
 
 

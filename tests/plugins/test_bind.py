@@ -147,7 +147,7 @@ def test_choosing_a_plugin_that_does_not_offer_the_role_says_what_it_offers(plug
     )
 
 
-def test_rewards_weigh_one_unless_told_otherwise_and_zero_leaves_one_out(plugin: Any) -> None:
+def test_rewards_weigh_one_unless_told_otherwise_and_zero_still_reports_one(plugin: Any) -> None:
     plugin("alpha", REWARD)
     plugin("beta", REWARD, GROUP_REWARD)
     plugin("gamma", GROUP_REWARD, REWARD)
@@ -158,7 +158,9 @@ def test_rewards_weigh_one_unless_told_otherwise_and_zero_leaves_one_out(plugin:
     assert [(one.hook, one.plugin, one.weight) for one in rewards] == [
         ("slime_reward", "alpha", 1.0),
         ("slime_reward", "beta", -0.5),
+        ("slime_reward", "gamma", 0.0),
         ("slime_group_reward", "beta", -0.5),
+        ("slime_group_reward", "gamma", 0.0),
     ]
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from slime_core.trainer.attention import _each, _padded
 from slime_core.trainer.packing import PADDING, SHORT, pack, plan_chunks
 

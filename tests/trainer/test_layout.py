@@ -7,9 +7,10 @@ import sys
 from typing import Any
 
 import pytest
+from slime_hookspecs import ConfigError
+
 from slime_core.config.schema import TrainConfig
 from slime_core.trainer.layout import check_layout, padded_vocabulary
-from slime_hookspecs import ConfigError
 
 DENSE: dict[str, Any] = {
     "architectures": ["Qwen3ForCausalLM"],

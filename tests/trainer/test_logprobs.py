@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
+
 from slime_core.trainer import logprobs
 from slime_core.trainer.logprobs import (
     VocabularyPart,
@@ -12,7 +14,6 @@ from slime_core.trainer.logprobs import (
     token_logprobs,
 )
 from slime_core.trainer.policy import MegatronPolicy
-from torch import Tensor
 
 TOKENS, SIZE, ROWS = 11, 17, 20
 

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from slime_hookspecs import Context, Loss, PluginError, RunInfo
+from torch import Tensor
+
 from slime_core.trainer.batch import DeviceBatch, to_device
 from slime_core.trainer.logprobs import VocabularyPart
 from slime_core.trainer.loss import Hook, Objective, micro_batch_loss
 from slime_core.trainer.metrics import readable, total
 from slime_core.trainer.policy import MegatronPolicy
-from slime_hookspecs import Context, Loss, PluginError, RunInfo
-from torch import Tensor
 
-RUN = RunInfo("test", Path("."), Path("."), 0, 1, 1, 1, 8)
+RUN = RunInfo("test", Path(), Path(), 0, 1, 1, 1, 8)
 LENGTHS = [3, 4]
 VOCABULARY = 9
 
@@ -168,7 +169,7 @@ def test_a_loss_that_breaks_the_contract_is_refused_by_name(answer: Any, words: 
 
 
 def test_advantages_of_another_shape_are_refused_by_name() -> None:
-    with pytest.raises(PluginError, match="plugin spreader.*its advantages has shape"):
+    with pytest.raises(PluginError, match=r"plugin spreader.*its advantages has shape"):
         run(
             lambda batch, policy, ctx: Loss(policy.logprobs),
             advantage=lambda batch, ctx: batch["sample_advantages"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from slime_core.trainer.lr import LearningRate
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from slime_core.trainer.options import OWNED, check_megatron
 from slime_hookspecs import ConfigError
+
+from slime_core.trainer.options import OWNED, check_megatron
 
 
 def test_defaults_suit_reinforcement_learning() -> None:

@@ -136,7 +136,7 @@ def test_megatron_options_that_only_save_memory_or_time_change_nothing(
 def test_a_mixture_of_experts_agrees_with_transformers(
     layout: dict[str, int], truth: Any, run_ranks: Run
 ) -> None:
-    path, expected = truth("qwen3moe")
+    path, expected = truth("qwen3_moe")
     answers = train(run_ranks, path, layout)
     check_logprobs(answers, expected)
     check_training(answers, expected)

@@ -8,13 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import (
-    AutoModelForCausalLM,
-    LlamaConfig,
-    Qwen2Config,
-    Qwen3Config,
-    Qwen3MoeConfig,
-)
 
 from slime_core.batching.shards import MicroBatch, Shard
 
@@ -27,10 +20,9 @@ COMMON: dict[str, Any] = {
     "num_key_value_heads": 4,
     "max_position_embeddings": 512,
 }
-CONFIGS: dict[str, Any] = {
-    "llama": lambda: LlamaConfig(
-        **COMMON,
-        rope_parameters={
+KINDS: dict[str, dict[str, Any]] = {
+    "llama": {
+        "rope_parameters": {
             "rope_type": "llama3",
             "rope_theta": 500.0,
             "factor": 4.0,
@@ -38,26 +30,27 @@ CONFIGS: dict[str, Any] = {
             "high_freq_factor": 4.0,
             "original_max_position_embeddings": 64,
         },
-    ),
-    "qwen2": lambda: Qwen2Config(**COMMON, tie_word_embeddings=True),
-    "qwen3": lambda: Qwen3Config(**COMMON, head_dim=16, rope_theta=5000.0),
-    "qwen3moe": lambda: Qwen3MoeConfig(
-        **COMMON,
-        head_dim=16,
-        num_experts=4,
-        num_experts_per_tok=2,
-        moe_intermediate_size=96,
-        norm_topk_prob=True,
-        router_aux_loss_coef=0.0,
-    ),
+    },
+    "qwen2": {"tie_word_embeddings": True},
+    "qwen3": {"head_dim": 16, "rope_theta": 5000.0},
+    "qwen3_moe": {
+        "head_dim": 16,
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 96,
+        "norm_topk_prob": True,
+        "router_aux_loss_coef": 0.0,
+    },
 }
 
 
 def make_model(kind: str, folder: Path) -> Path:
     """Write a tiny model whose biases and norms are no zeros and ones; returns its folder."""
+    import transformers
+
     torch.manual_seed(0)
-    config = CONFIGS[kind]()
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    config = transformers.AutoConfig.for_model(kind, **COMMON, **KINDS[kind])
+    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     for parameter in model.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
     path = folder / kind

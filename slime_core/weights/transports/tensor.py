@@ -53,15 +53,13 @@ def shared_memory(bucket: Bucket) -> Iterator[Any]:
 
 @contextmanager
 def cuda_memory(bucket: Bucket) -> Iterator[Any]:
-    """A bucket's bytes in CUDA memory, which other processes may open until the context ends."""
+    """A bucket's bytes in CUDA memory; PyTorch keeps them until the servers have let go of them."""
     from sglang.srt.utils.patch_torch import monkey_patch_torch_reductions
 
     monkey_patch_torch_reductions()
     flat = bucket.flatten()
     torch.cuda.current_stream().synchronize()
     yield flat
-    del flat
-    torch.cuda.ipc_collect()
 
 
 @final
@@ -78,6 +76,8 @@ class TensorTransport:
         for bucket in pack(tensors, self._bucket_bytes):
             self._send_bucket(bucket)
             sent.add(len(bucket.tensors), bucket.nbytes)
+        if torch.cuda.is_available():
+            torch.cuda.ipc_collect()  # frees what the servers have let go of
         return sent
 
     def close(self) -> None:
