@@ -55,15 +55,13 @@ def read(body: Mapping[str, Any]) -> Answer:
         ) from error
 
 
-def stop_reason(answer: Answer, *, allowed: int, wanted: int) -> StopReason:
-    """Why generation ended, given the tokens that were asked for and those that were wanted."""
+def stop_reason(answer: Answer, wanted: int) -> StopReason:
+    """Why generation ended, where ``wanted`` tokens were to come if the context had room."""
     if answer.finish == "abort":
         return StopReason.ABORTED
     if answer.finish != "length":
         return StopReason.STOP
-    # SGLang keeps a token or two of the context for itself, so it may write fewer than allowed.
-    whole = allowed == wanted and len(answer.tokens) >= wanted
-    return StopReason.LENGTH if whole else StopReason.CONTEXT
+    return StopReason.LENGTH if len(answer.tokens) >= wanted else StopReason.CONTEXT
 
 
 def _clamped(logprob: float) -> float:

@@ -147,13 +147,12 @@ class Session:
             return StopReason.LENGTH if room > 0 else StopReason.CONTEXT
         if room < RESERVED:
             return StopReason.CONTEXT
-        allowed = min(room, wanted)
         parameters = merged(client.defaults, sampling)
-        parameters["max_new_tokens"] = allowed
+        parameters["max_new_tokens"] = min(room, wanted)
         found = answer.read(await self._request(trace, parameters))
         version = client.weight_version if found.weight_version is None else found.weight_version
         trace.append_sampled(found.tokens, found.logprobs, version)
-        return answer.stop_reason(found, allowed=allowed, wanted=wanted)
+        return answer.stop_reason(found, wanted)
 
     def render(
         self,

@@ -78,6 +78,8 @@ def load_checkpoint(engine: TrainEngine, path: Path) -> int:
 def _state(engine: TrainEngine, *, loading: bool, random: bool = True) -> dict[str, Any]:
     group = parallel_state.get_data_parallel_group(with_context_parallel=True)
     distributed = engine.model.ddp_config.use_distributed_optimizer
+    if distributed:
+        _allocate(engine.optimizer)
     metadata = {
         "distrib_optim_sharding_type": SHARDING if distributed else None,
         "dp_cp_group": group,
@@ -89,6 +91,20 @@ def _state(engine: TrainEngine, *, loading: bool, random: bool = True) -> dict[s
     if random:
         state["random"] = _random_object()
     return state
+
+
+def _allocate(optimizer: Any) -> None:
+    """Give Adam its state before its first update: the distributed optimizer reads ``step``."""
+    for part in getattr(optimizer, "chained_optimizers", [optimizer]):
+        adam = part.optimizer
+        if not isinstance(adam, torch.optim.Adam) or adam.state:
+            continue
+        for parameter in (p for group in adam.param_groups for p in group["params"]):
+            adam.state[parameter] = {
+                "step": torch.zeros((), device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
 
 
 def _random_object() -> ShardedObject:

@@ -25,7 +25,13 @@ async def odd_is_right(sample: Sample, ctx: Any) -> float:
 
 
 REWARD = hook("slime_reward", odd_is_right)
-DROP = hook("slime_filter", lambda group, ctx: Verdict(False, "all"))
+
+
+def never(group: Group, ctx: Any) -> Verdict:
+    raise AssertionError("a filter was asked while evaluating")
+
+
+DROP = hook("slime_filter", never)
 
 
 async def measure(eval_set: EvalSet, *hooks: Any) -> dict[str, float]:

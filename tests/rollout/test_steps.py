@@ -420,6 +420,16 @@ async def test_an_error_is_blamed_on_the_innermost_plugin_that_raised_it() -> No
         await studio.roll(SCENE, FakeClient(), drawing)
 
 
+async def test_an_error_of_a_wrapper_is_blamed_on_the_wrapper() -> None:
+    async def around(call_next: Any, sample: Sample, engine: Any, ctx: Any) -> Any:
+        await call_next(sample, engine)
+        raise ValueError("after")
+
+    studio, drawing = studio_of(config_of(), hook("slime_wrap_generate", around, "w"))
+    with pytest.raises(TooManyFailures, match="plugin w, hook slime_wrap_generate: ValueError"):
+        await studio.roll(SCENE, FakeClient(), drawing)
+
+
 @pytest.mark.parametrize("name", ["slime_filter", "slime_advantage"])
 async def test_a_failing_filter_or_advantage_stops_the_run_with_its_type_and_a_note(
     name: str,

@@ -130,8 +130,9 @@ def train(engine: Any, shard: Any, update: int) -> dict[str, float]:
 
 def agreement(folder: Path) -> None:
     """bfloat16 near float32, and a checkpoint that resumes exactly."""
-    from slime_core.trainer.checkpoint import load_checkpoint, save_checkpoint
     from trainer_models import make_samples, make_shards
+
+    from slime_core.trainer.checkpoint import load_checkpoint, save_checkpoint
 
     write_model(folder / "tiny", TINY)
     shard = make_shards(make_samples(12, vocabulary=1000), dp=1, per_micro=5)[0]
@@ -156,12 +157,13 @@ def agreement(folder: Path) -> None:
 
 def speed(folder: Path) -> None:
     """Two micro-batches of 8 x 1,024 tokens of the 0.6B shape."""
-    from trainer_models import _micro
+    from trainer_models import micro_batch
+
     from slime_core.batching.shards import Shard
 
     write_model(folder / "small", SMALL)
     engine = make(folder / "small", SMALL, torch.bfloat16)
-    micros = [_micro([sample(1024) for _ in range(8)], 16000.0) for _ in range(2)]
+    micros = [micro_batch([sample(1024) for _ in range(8)], 16000.0) for _ in range(2)]
     shard = Shard([micros])
     for update in range(6):
         begin = time.perf_counter()

@@ -90,12 +90,13 @@ def make_shards(
         micros = -(-len(part[::dp]) // per_micro)  # as many on every rank
         for rank in range(dp):
             chunks = np.array_split(part[rank::dp], micros)
-            micro = [_micro([samples[i] for i in chunk], trained) for chunk in chunks]
+            micro = [micro_batch([samples[i] for i in chunk], trained) for chunk in chunks]
             shards[rank].updates.append(micro)
     return shards
 
 
-def _micro(samples: Sequence[dict[str, np.ndarray]], trained: float) -> MicroBatch:
+def micro_batch(samples: Sequence[dict[str, np.ndarray]], trained: float) -> MicroBatch:
+    """Samples packed end to end, each trained token with the weight of a token-mean."""
     columns = {name: np.concatenate([s[name] for s in samples]) for name in samples[0]}
     columns["loss_weights"] = (columns["loss_mask"] / trained).astype(np.float32)
     return MicroBatch(columns)
