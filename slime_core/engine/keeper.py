@@ -119,7 +119,7 @@ def _gone_within(seconds: float, signal_number: int) -> bool:
         for pid in rest:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal_number)
-        time.sleep(0.02)
+        time.sleep(0.05)
     return False
 
 

@@ -17,6 +17,7 @@ import torch.distributed as dist
 from megatron.core import dist_checkpointing, parallel_state
 from megatron.core.dist_checkpointing.mapping import ShardedObject
 from slime_hookspecs import TrainerError
+from torch.distributed.checkpoint.api import CheckpointException  # a BaseException
 
 from slime_core.trainer.engine import TrainEngine
 from slime_core.trainer.random_state import pack_random_state, restore_random_state
@@ -45,7 +46,7 @@ def save_checkpoint(engine: TrainEngine, path: Path, updates: int) -> None:
     try:
         request = dist_checkpointing.save(state, str(partial), writer, async_sharded_save=True)
         finish(request)
-    except Exception as error:
+    except (Exception, CheckpointException) as error:
         _discard(partial)
         raise _failed(path, error) from error
     _together(path, lambda: _commit(partial, path))
@@ -68,8 +69,8 @@ def load_checkpoint(engine: TrainEngine, path: Path) -> int:
         state = dist_checkpointing.load(wanted, str(path))
         engine.module.load_state_dict(state["model"])
         engine.optimizer.load_state_dict(state["optimizer"])
-    except Exception as error:
-        raise TrainerError(f"{path}: the checkpoint cannot be loaded: {error}") from error
+    except (Exception, CheckpointException) as error:
+        raise TrainerError(f"{path}: the checkpoint cannot be loaded: {_last(error)}") from error
     if same:
         restore_random_state(state["random"])
     return int(common["updates"])
@@ -141,10 +142,11 @@ def _needed_bytes(engine: TrainEngine) -> int:
 
 def _prepare(partial: Path, needed: int) -> None:
     _discard(partial)
-    partial.mkdir(parents=True)
-    free = shutil.disk_usage(partial).free
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(partial.parent).free
     if free < needed:
         raise OSError(f"the disk has {free:,} bytes left, and about {needed:,} are needed")
+    partial.mkdir()
 
 
 def _commit(partial: Path, path: Path) -> None:
@@ -186,7 +188,12 @@ def _together(path: Path, action: Callable[[], None]) -> None:
         raise _failed(path, failure[0]) from failure[0]
 
 
-def _failed(path: Path, error: Exception) -> TrainerError:
+def _failed(path: Path, error: BaseException) -> TrainerError:
     return TrainerError(
-        f"{path}: the checkpoint was not saved: {error}; an earlier one is untouched"
+        f"{path}: the checkpoint was not saved: {_last(error)}; an earlier one is untouched"
     )
+
+
+def _last(error: BaseException) -> str:
+    """What went wrong, without the traceback of other ranks that torch puts before it."""
+    return (str(error).strip() or type(error).__name__).splitlines()[-1]

@@ -10,7 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +63,24 @@ def alive_with(mark: str) -> list[str]:
     return found
 
 
-def shared_memory() -> set[str]:
-    """Names in /dev/shm."""
-    return {p.name for p in Path("/dev/shm").iterdir()}
+def names_in_shared_memory() -> set[str]:
+    """Names in /dev/shm, without those that tests of the engine's keeper make on purpose."""
+    names = {p.name for p in Path("/dev/shm").iterdir()}
+    return {name for name in names if not name.startswith("slime-test-")}
+
+
+@pytest.fixture
+def new_shared_memory() -> Callable[[], set[str]]:
+    """Names that have come into /dev/shm since the test began and are there to stay."""
+    before = names_in_shared_memory()
+
+    def new() -> set[str]:
+        end = time.monotonic() + 5
+        while (found := names_in_shared_memory() - before) and time.monotonic() < end:
+            time.sleep(0.2)
+        return found
+
+    return new
 
 
 @pytest.fixture

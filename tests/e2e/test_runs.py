@@ -40,14 +40,13 @@ def accounted(row: dict[str, Any]) -> tuple[float, float]:
 
 
 def test_a_run_trains_syncs_evaluates_and_leaves_nothing_running(
-    slime: Any, model: Path, tmp_path: Path, metrics: Any
+    slime: Any, model: Path, tmp_path: Path, metrics: Any, new_shared_memory: Any
 ) -> None:
     run_dir = tmp_path / "run"
-    shared_before = {p.name for p in Path("/dev/shm").iterdir()}
     run = slime("--model", model, "--run-dir", run_dir, "--eval-every", 2, *SMALL)
     assert run.process.returncode == 0, run.errors
     assert run.left_behind() == []
-    assert {p.name for p in Path("/dev/shm").iterdir()} <= shared_before
+    assert new_shared_memory() == set()
 
     before, first, last = metrics(run_dir)
     assert before["sync/verified_tensors"] > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,9 +39,7 @@ from pathlib import Path
 from slime_core.engine.child import Child
 child = Child("tree", [sys.executable, "-c", sys.argv[2]], Path(sys.argv[1]), dict(os.environ))
 child.start()
-if os.fork() == 0:
-    time.sleep(6)
-    os._exit(0)
+print(os.fork(), flush=True)
 time.sleep(100)
 """
 
@@ -96,13 +95,31 @@ def test_stop_kills_the_whole_tree_and_removes_what_it_left(child: Child, log: P
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_an_owner_that_is_killed_leaves_nothing(log: Path, number: int) -> None:
-    owner = subprocess.Popen([sys.executable, "-c", OWNER, str(log), TREE])
+    command = [sys.executable, "-c", OWNER, str(log), TREE]
+    owner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert owner.stdout
+    forked = max(int(owner.stdout.readline()), int(owner.stdout.readline()))
     pids, files = tree(log)
     owner.send_signal(number)
     owner.wait()
-    # The process that the owner forked still holds the pipe.
-    assert eventually(lambda: not any(map(running, pids)), seconds=4.5)
+    owner.stdout.close()
+    assert running(forked)  # it holds the pipe open
+    assert eventually(lambda: not any(map(running, pids)), seconds=20)
     assert eventually(lambda: not any(file.exists() for file in files))
+    os.kill(forked, signal.SIGKILL)
+
+
+def test_signals_to_a_whole_group_do_not_end_a_server_before_its_owner(
+    child: Child, log: Path
+) -> None:
+    child.start()
+    pids, _ = tree(log)
+    assert child.pid
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(child.pid, number)
+    time.sleep(0.3)
+    assert child.alive()
+    assert running(pids[0])
 
 
 def test_a_keeper_that_is_killed_takes_the_command_with_it(child: Child, log: Path) -> None:
@@ -114,6 +131,7 @@ def test_a_keeper_that_is_killed_takes_the_command_with_it(child: Child, log: Pa
     for orphan in pids[1:]:  # detached on purpose; real servers' children die with their parent
         os.kill(orphan, signal.SIGKILL)
     files[0].unlink()
+    shutil.rmtree(files[2])
 
 
 def test_a_command_that_ends_leaves_no_children_and_no_files(child: Child, log: Path) -> None:

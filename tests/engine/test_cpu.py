@@ -71,7 +71,8 @@ print(any("standins" in type(f).__module__ for f in sys.meta_path), "sglang" in 
 def test_sglang_finds_the_plugin_and_imports_in_this_process() -> None:
     code = """
 import transformers  # also where it came first
-transformers.AutoTokenizer
+config = transformers.Qwen3Config(num_hidden_layers=1, vocab_size=9)
+transformers.AutoModelForCausalLM.from_config(config)
 from slime_core.engine.serializer import serializers
 import torch
 kept, bucket = serializers()
@@ -191,10 +192,10 @@ def test_the_hash_is_sglangs() -> None:
 def test_min_p_leaves_the_likely_tokens_and_the_seed() -> None:
     seen: list[Any] = []
     probs = torch.tensor([[0.5, 0.3, 0.2], [0.9, 0.06, 0.04]])
-    min_ps, seed = torch.tensor([0.5, 0.05]), torch.tensor([1, 2])
+    min_ps, seed = torch.tensor([1.0, 0.05]), torch.tensor([1, 2])
     original: Any = lambda *args: seen.append(args)  # noqa: E731
     seeded.apply_min_p(original, probs, None, None, min_ps, True, seed, None)
-    assert torch.equal(seen[0][0], torch.tensor([[0.5, 0.3, 0.0], [0.9, 0.06, 0.0]]))
+    assert torch.equal(seen[0][0], torch.tensor([[0.5, 0.0, 0.0], [0.9, 0.06, 0.0]]))
     assert seen[0][4:] == (False, seed, None)
     seeded.apply_min_p(original, probs, None, None, min_ps, True, None, None)
     assert seen[1][0] is probs

@@ -28,14 +28,14 @@ Run = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="session")
-def truth(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Reference]]:
+def truth(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Path, Reference]]:
     """A model of a kind, and what plain torch makes of it; worked out once a session."""
     folder = tmp_path_factory.mktemp("models")
 
     @functools.cache
-    def find(kind: str) -> tuple[Path, Reference]:
+    def find(kind: str, updates: int = 1) -> tuple[Path, Reference]:
         path = make_model(kind, folder)
-        return path, train_in_torch(path, SAMPLES, STEPS)
+        return path, train_in_torch(path, SAMPLES, STEPS, updates)
 
     return find
 
@@ -44,7 +44,8 @@ def train(run_ranks: Run, path: Path, layout: dict[str, int], **more: Any) -> li
     """Log-probs, then three steps, then weights, on all ranks."""
     dp, per_micro = layout.get("dp", 1), more.pop("per_micro", 2)
     world = dp * layout.get("tp", 1) * layout.get("pp", 1)
-    shards = make_shards(SAMPLES, dp=dp, per_micro=per_micro)
+    updates = more.get("updates_per_step", 1)
+    shards = make_shards(SAMPLES, dp=dp, per_micro=per_micro, updates=updates)
     megatron = MEGATRON | more.pop("megatron", {})
     steps = [str(i) for i in range(STEPS)]
     job = {
@@ -87,6 +88,16 @@ def test_training_agrees_with_transformers(
     answers = train(run_ranks, path, layout)
     check_logprobs(answers, expected)
     check_training(answers, expected)
+
+
+@pytest.mark.parametrize("layout", [{}, {"pp": 2}, {"dp": 2}], ids=["one rank", "pp2", "dp2"])
+def test_updates_of_a_step_share_the_logprobs_from_before_the_first(
+    layout: dict[str, int], truth: Any, run_ranks: Run
+) -> None:
+    path, expected = truth("qwen3", updates=3)
+    answers = train(run_ranks, path, layout, updates_per_step=3)
+    check_training(answers, expected)
+    assert answers[0]["metrics"][0]["train/ratio"] != 1.0
 
 
 @pytest.mark.parametrize("per_micro", [1, 5])

@@ -32,31 +32,46 @@ class Reference:
     weights: dict[str, Tensor]
 
 
-def train_in_torch(model_dir: Path, samples: Sequence[dict[str, Any]], steps: int) -> Reference:
-    """Policy-gradient steps with AdamW, one sample at a time, token-mean over all of them."""
+def train_in_torch(
+    model_dir: Path, samples: Sequence[dict[str, Any]], steps: int, updates: int = 1
+) -> Reference:
+    """Steps of PPO's clipped loss with AdamW, one sample at a time, token-mean over an update."""
     model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)
     groups = [
         {"params": [p for p in model.parameters() if p.dim() > 1], "weight_decay": DECAY},
         {"params": [p for p in model.parameters() if p.dim() == 1], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=LR, betas=(0.9, 0.98), eps=1e-8)
-    trained = sum(s["loss_mask"].sum() for s in samples)
-    with torch.no_grad():
-        before = [token_logprobs(model, s["tokens"]) for s in samples]
+    before = _all_logprobs(model, samples)
     losses, norms = [], []
     for _ in range(steps):
-        optimizer.zero_grad()
-        loss = torch.zeros(())
-        for sample in samples:
-            logprobs = token_logprobs(model, sample["tokens"])
-            ratio = (logprobs - logprobs.detach()).exp()
-            weights = torch.tensor(sample["loss_mask"] / trained)
-            loss = loss - (ratio * float(sample["sample_advantages"][0]) * weights).sum()
-        loss.backward()
-        norms.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)))
-        optimizer.step()
-        losses.append(float(loss))
+        old, done = _all_logprobs(model, samples), []
+        for part in np.array_split(np.arange(len(samples)), updates):
+            optimizer.zero_grad()
+            loss = _loss(model, [samples[i] for i in part], [old[i] for i in part])
+            loss.backward()
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+            optimizer.step()
+            done.append((loss.item(), norm.item()))
+        losses.append(float(np.mean([loss for loss, _ in done])))
+        norms.append(float(np.mean([norm for _, norm in done])))
     return Reference(before, losses, norms, _state(model))
+
+
+@torch.no_grad()
+def _all_logprobs(model: Any, samples: Sequence[dict[str, Any]]) -> list[Tensor]:
+    return [token_logprobs(model, sample["tokens"]) for sample in samples]
+
+
+def _loss(model: Any, samples: Sequence[dict[str, Any]], old: Sequence[Tensor]) -> Tensor:
+    trained = sum(sample["loss_mask"].sum() for sample in samples)
+    loss = torch.zeros(())
+    for sample, before in zip(samples, old, strict=True):
+        ratio = (token_logprobs(model, sample["tokens"]) - before).exp()
+        advantage = float(sample["sample_advantages"][0])
+        gain = torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage)
+        loss = loss - (gain * torch.tensor(sample["loss_mask"] / trained)).sum()
+    return loss
 
 
 def token_logprobs(model: Any, tokens: np.ndarray) -> Tensor:

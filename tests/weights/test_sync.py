@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -40,7 +41,8 @@ def version(url: str) -> str:
 
 
 def shared_memory_files() -> set[str]:
-    return {p.name for p in Path("/dev/shm").iterdir()}
+    """Files in shared memory that carry this process's id, as PyTorch's do; others run here too."""
+    return {p.name for p in Path("/dev/shm").iterdir() if str(os.getpid()) in p.name}
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -69,7 +71,7 @@ def test_after_an_update_the_server_answers_as_transformers_does_with_the_new_we
     assert metrics["sync/bytes"] == sum(t.nbytes for _, t in tensors)
     assert metrics["sync/verified_tensors"] == 2 + 8 * 2
     assert metrics["sync/buckets"] >= 1
-    assert shared_memory_files() == before
+    assert shared_memory_files() <= before
     assert not list((tmp_path / "work").glob("*"))
 
 

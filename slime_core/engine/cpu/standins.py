@@ -111,6 +111,12 @@ def _let_transformers_look_again() -> None:
     for name, value in vars(sys.modules.get("transformers.utils.import_utils", sys)).items():
         if "torchvision" in name and hasattr(value, "cache_clear"):
             value.cache_clear()
+    for module in list(sys.modules.values()):
+        missing: dict[str, list[str]] = getattr(module, "__dict__", {}).get(
+            "_object_missing_backend", {}
+        )
+        for name in [name for name, packages in missing.items() if packages == ["torchvision"]]:
+            del missing[name]
 
 
 def _attribute(module: str, name: str) -> Any:
