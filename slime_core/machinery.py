@@ -21,11 +21,11 @@ from slime_core.launch import Launch
 from slime_core.observe.logs import take_over
 from slime_core.observe.rundir import RunDir
 from slime_core.placement.cluster import Cluster, cluster
-from slime_core.placement.layout import server_count
 from slime_core.placement.results import result, results, wait_quietly
-from slime_core.placement.spawn import spawn
+from slime_core.placement.spawn import Actor, spawn
+from slime_core.serving import servers_starting
 
-_STOP_TIMEOUT_S = 20.0
+_STOP_TIMEOUT_S = 10.0
 
 
 @final
@@ -33,7 +33,7 @@ _STOP_TIMEOUT_S = 20.0
 class Rank:
     """A trainer rank: its actor, and the data-parallel shard that it trains on."""
 
-    actor: Any
+    actor: Actor
     dp_rank: int
 
 
@@ -44,7 +44,7 @@ class Machinery:
 
     config: Config
     run_dir: RunDir
-    rollouts: Any
+    rollouts: Actor
     ranks: tuple[Rank, ...]
     address: ServingAddress | None
 
@@ -61,18 +61,20 @@ class Machinery:
     def generate(self, step: int, weight_version: int) -> Any:
         """Generate, score and pack one step. Returns a ``StepData``."""
         if self.config.debug_train_only:
-            return self._rollout(self.rollouts.replay.remote(step))
-        return self._rollout(self.rollouts.generate.remote(step, weight_version))
+            return self._rollout(self.rollouts.call("replay", step))
+        return self._rollout(self.rollouts.call("generate", step, weight_version))
 
     def evaluate(self, step: int, weight_version: int) -> dict[str, float]:
         """Measure the held-out sets. Returns ``eval/...`` metrics."""
-        found: dict[str, float] = self._rollout(self.rollouts.evaluate.remote(step, weight_version))
+        found: dict[str, float] = self._rollout(
+            self.rollouts.call("evaluate", step, weight_version)
+        )
         return found
 
     def train(self, step: int, shards: Sequence[Any]) -> dict[str, float]:
         """Take the optimizer updates of a step on all ranks. Returns rank 0's metrics."""
         found: dict[str, float] = self._ranks(
-            [rank.actor.train.remote(step, shards[rank.dp_rank]) for rank in self.ranks],
+            [rank.actor.call("train", step, shards[rank.dp_rank]) for rank in self.ranks],
             "training",
         )[0]
         return found
@@ -85,7 +87,7 @@ class Machinery:
             first and self.config.weights.verify == "first"
         )
         found: dict[str, float] = self._ranks(
-            [rank.actor.sync_weights.remote(version, verify) for rank in self.ranks],
+            [rank.actor.call("sync_weights", version, verify) for rank in self.ranks],
             "weight update",
         )[0]
         return found
@@ -94,9 +96,9 @@ class Machinery:
         """Write a checkpoint after ``step`` steps, whole or not at all. Returns its folder."""
         partial = self.run_dir.partial_checkpoint(step)
         if self.ranks:
-            self._ranks([r.actor.save_checkpoint.remote(partial / "megatron") for r in self.ranks])
-            self._ranks([r.actor.save_hf.remote(partial / "hf") for r in self.ranks])
-        state = self._rollout(self.rollouts.state.remote())
+            self._ranks([r.actor.call("save_checkpoint", partial / "megatron") for r in self.ranks])
+            self._ranks([r.actor.call("save_hf", partial / "hf") for r in self.ranks])
+        state = self._rollout(self.rollouts.call("state"))
         (partial / "state.json").write_text(json.dumps({"step": step, "rollout": state}), "utf-8")
         (partial / "plan.json").write_bytes(self.run_dir.plan_file.read_bytes())
         path = self.run_dir.commit_checkpoint(step)
@@ -106,10 +108,10 @@ class Machinery:
     def restore(self, checkpoint: Path) -> None:
         """Continue from a checkpoint: weights, optimizer, random states, data and buffer."""
         state = json.loads((checkpoint / "state.json").read_text("utf-8"))
-        self._rollout(self.rollouts.restore.remote(state["rollout"]))
+        self._rollout(self.rollouts.call("restore", state["rollout"]))
         if self.ranks:
             self._ranks(
-                [r.actor.load_checkpoint.remote(checkpoint / "megatron") for r in self.ranks]
+                [r.actor.call("load_checkpoint", checkpoint / "megatron") for r in self.ranks]
             )
 
     def _rollout(self, ref: Any) -> Any:
@@ -121,29 +123,29 @@ class Machinery:
 
 @contextlib.contextmanager
 def machinery(launch: Launch, run_dir: RunDir, run: RunInfo, model: Path) -> Iterator[Machinery]:
-    """Start all that the run needs and stop it whatever happens.
+    """Start all that the run needs, side by side, and stop it whatever happens.
 
     Args:
         launch: Configuration and plan.
         run_dir: Where logs go.
         run: Facts of the run, for plugins.
-        model: Folder that trainer and servers begin with: the model, or a checkpoint's.
+        model: Folder that the servers begin with: the model, or a checkpoint's.
     """
-    config, plan_json = launch.config, launch.plan.to_json()
+    config = launch.config
     with cluster(config) as ray_cluster, contextlib.ExitStack() as stack:
         take_over()
+        servers = stack.enter_context(servers_starting(ray_cluster, config, run_dir.logs, model))
         ranks = [_spawn_rank(ray_cluster, launch, run_dir, run, i) for i in _ranks(ray_cluster)]
-        set_up = _set_up_ranks(ranks, run_dir)
-        address = stack.enter_context(_serving(ray_cluster, config, run_dir, model))
-        log_file = run_dir.logs / "rollout.log"
-        rollouts = spawn(_rollout_worker(), config, plan_json, run, address, log_file=log_file)
-        stack.callback(lambda: wait_quietly([rollouts.close.remote()], _STOP_TIMEOUT_S))
-        print_of_rollouts = result(rollouts.start.remote(), "rollout worker", log_file)
-        infos = results(set_up, "trainer (start)", run_dir.logs / "rank_0.log")
-        stack.callback(lambda: wait_quietly([r.close.remote() for r in ranks], _STOP_TIMEOUT_S))
-        _check_fingerprints(launch, print_of_rollouts, infos)
-        if address is not None and ranks:
-            results([r.connect.remote(address) for r in ranks], "trainer (connecting to servers)")
+        rollouts = _spawn_rollouts(launch, run_dir, run)
+        stack.callback(_close, [*ranks, rollouts])
+        started = rollouts.call("start")
+        set_up = _set_up_ranks(ranks)
+        address = servers.wait()
+        infos = results(set_up, "trainer (start)", ranks[0].log_file if ranks else None)
+        fingerprint = result(started, "rollout worker (start)", rollouts.log_file)
+        _check_fingerprints(launch, fingerprint, infos)
+        connected = [rank.call("connect", address) for rank in ranks if address is not None]
+        results([*connected, rollouts.call("connect", address)], "connecting to the servers")
         placed = tuple(Rank(actor, info.dp_rank) for actor, info in zip(ranks, infos, strict=True))
         yield Machinery(config, run_dir, rollouts, placed, address)
 
@@ -152,50 +154,40 @@ def _ranks(ray_cluster: Cluster) -> range:
     return range(len(ray_cluster.layout.ranks))
 
 
-def _rollout_worker() -> type:
-    from slime_core.rollout.worker import RolloutWorker
-
-    return RolloutWorker
+def _spawn_rollouts(launch: Launch, run_dir: RunDir, run: RunInfo) -> Actor:
+    return spawn(
+        "slime_core.rollout.worker:RolloutWorker",
+        *(launch.config, launch.plan.to_json(), run, None),
+        name="rollout worker",
+        log_file=run_dir.logs / "rollout.log",
+        coroutines=True,
+    )
 
 
 def _spawn_rank(
     ray_cluster: Cluster, launch: Launch, run_dir: RunDir, run: RunInfo, index: int
-) -> Any:
-    from slime_core.trainer.rank import MegatronRank
-
+) -> Actor:
     layout, config = ray_cluster.layout, launch.config
-    threads = str(config.train.threads)
     return spawn(
-        MegatronRank,
+        "slime_core.trainer.rank:MegatronRank",
         *(config, launch.plan.to_json(), run, index, len(layout.ranks)),
+        name=f"trainer rank {index}",
         log_file=run_dir.logs / f"rank_{index}.log",
         num_gpus=(0.4 if config.colocate else 1.0) if layout.accelerated else 0,
         strategy=ray_cluster.strategy(layout.ranks[index]),
-        env={"OMP_NUM_THREADS": threads},
+        env={"OMP_NUM_THREADS": str(config.train.threads)},
     )
 
 
-def _set_up_ranks(ranks: Sequence[Any], run_dir: RunDir) -> list[Any]:
+def _set_up_ranks(ranks: Sequence[Actor]) -> list[Any]:
     if not ranks:
         return []
-    host, port = result(
-        ranks[0].free_address.remote(), "trainer (start)", run_dir.logs / "rank_0.log"
-    )
-    return [rank.setup.remote(host, port) for rank in ranks]
+    host, port = result(ranks[0].free_address(), "trainer (start)", ranks[0].log_file)
+    return [rank.call("setup", host, port) for rank in ranks]
 
 
-@contextlib.contextmanager
-def _serving(
-    ray_cluster: Cluster, config: Config, run_dir: RunDir, model: Path
-) -> Iterator[ServingAddress | None]:
-    """The servers, each in an actor of its own, behind the router in this process."""
-    if server_count(config) == 0:
-        yield None
-        return
-    from slime_core.serving import serving
-
-    with serving(ray_cluster, config, run_dir.logs, model) as address:
-        yield address
+def _close(actors: Sequence[Actor]) -> None:
+    wait_quietly([actor.call("close") for actor in actors], _STOP_TIMEOUT_S)
 
 
 def _check_fingerprints(launch: Launch, of_rollouts: str, infos: Sequence[Any]) -> None:

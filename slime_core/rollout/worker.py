@@ -95,6 +95,13 @@ class RolloutWorker:
         self._collect_as_before = collect_rarely()
         return observe_plan(plan).fingerprint
 
+    async def connect(self, address: ServingAddress | None) -> None:
+        """Speak to these servers from now on; lets the worker start while they do."""
+        await self._client.close()
+        self._clients.remove(self._client)
+        self._address = address
+        self._client = self._open_client(default_sampling(self._config))
+
     async def generate(self, step: int, weight_version: int) -> StepData:
         """The next step's data, made with these weights.
 
