@@ -66,7 +66,7 @@ def train_step(
     begin = time.perf_counter()
     updates = [_load(engine, update) for update in shard.updates]
     loaded = time.perf_counter()
-    if len(updates) > 1:
+    if len(updates) > 1 and _samples_anything(shard):
         updates = [_with_old_logprobs(engine, micros) for micros in updates]
     prepared = time.perf_counter()
     done = [
@@ -78,10 +78,16 @@ def train_step(
     lengths = [n for micros in updates for micro in micros for n in _lengths(micro)]
     return metrics | {
         **utilisation(engine, lengths, seconds),
-        "time/train_load_s": loaded - begin,
-        "time/train_old_logprobs_s": prepared - loaded,
-        "time/train_update_s": seconds - (prepared - begin),
+        "train/load_s": loaded - begin,
+        "train/old_logprobs_s": prepared - loaded,
+        "train/update_s": seconds - (prepared - begin),
     }
+
+
+def _samples_anything(shard: Shard) -> bool:
+    """Whether a policy wrote any token; demonstrations have no old log-probs to compare with."""
+    micros = (micro for update in shard.updates for micro in update)
+    return any((micro.columns["weight_versions"] >= 0).any() for micro in micros)
 
 
 def _load(engine: TrainEngine, micros: Sequence[Any]) -> list[DeviceBatch]:

@@ -117,7 +117,7 @@ def logprobs(engine: Any, shard: Any) -> dict[int, Any]:
     for update in shard.updates:
         for micro in _with_old_logprobs(engine, _load(engine, update)):
             if micro.old_logprobs is None:
-                return {}
+                continue  # an earlier stage; it must still take part in the other passes
             lengths = micro.columns["lengths"].tolist()
             parts = micro.old_logprobs.split(lengths)
             result |= dict(zip(micro.columns["sample_indices"].tolist(), parts, strict=True))
