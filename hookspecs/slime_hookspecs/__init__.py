@@ -4,6 +4,7 @@ Depends on pluggy alone, and imports neither torch nor ray nor sglang.
 """
 
 from slime_hookspecs.batch import Batch, BatchField, Loss, Policy
+from slime_hookspecs.conformance import CAPABILITIES, Conformance, Example
 from slime_hookspecs.context import AnyContext, Context, RunInfo
 from slime_hookspecs.contract import (
     API_VERSION,
@@ -55,6 +56,7 @@ from slime_hookspecs.trace import NO_VERSION, Segment, Trace
 
 __all__ = [
     "API_VERSION",
+    "CAPABILITIES",
     "ENTRY_POINT_GROUP",
     "HOOKS",
     "KEEP",
@@ -67,12 +69,14 @@ __all__ = [
     "CheckpointEvent",
     "Colour",
     "ConfigError",
+    "Conformance",
     "Context",
     "DataError",
     "DataSource",
     "Engine",
     "EngineError",
     "EvalSet",
+    "Example",
     "Group",
     "HookInfo",
     "Loss",

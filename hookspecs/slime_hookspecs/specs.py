@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from slime_hookspecs.batch import Batch, BatchField, Loss, Policy
+from slime_hookspecs.conformance import Conformance
 from slime_hookspecs.context import AnyContext, RunInfo
 from slime_hookspecs.contract import Cardinality, Colour, OnFailure, Process, hook
 from slime_hookspecs.data import DataSource, EvalSet
@@ -54,6 +55,13 @@ class SlimeSpecs:
         A nested mapping in the shape of the TOML file, e.g.
         ``{"rollout": {"samples_per_prompt": 8}, "plugin": {"policy_loss": {"clip_high": 0.28}}}``.
         Two plugins that disagree on a value are an error that names both.
+        """
+
+    @hook(C.PER_PLUGIN, K.SYNC, P.DRIVER, F.STOP)
+    def slime_conformance(self) -> Conformance:  # type: ignore[empty-body]
+        """What this plugin does, and examples of it, for the conformance suite.
+
+        Called by ``slime-conformance`` and ``pytest --slime-plugin``; never in a run.
         """
 
     @hook(C.EXACTLY_ONE, K.SYNC, P.ROLLOUT, F.STOP)

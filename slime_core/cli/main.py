@@ -17,6 +17,7 @@ usage: slime --plugin NAME --model DIR [options]    start a run
        slime --config RUN.toml [options]            start a run from a file
        slime --resume RUN [options]                 go on with a run
        slime doctor                                 check this machine
+       slime plugins COMMAND                        look after plugins
        slime demo                                   see a tiny model learn
        slime --help                                 all options
        slime --version                              the version"""
@@ -43,6 +44,10 @@ def _dispatch(argv: list[str]) -> int:
         from slime_core.cli.doctor import main as doctor
 
         return doctor(argv[1:])
+    if argv[0] == "plugins":
+        from slime_core.cli.plugins.main import main as plugins
+
+        return plugins(argv[1:])
     if argv[0] == "demo":
         from slime_core.demo.main import main as demo
 
@@ -89,7 +94,9 @@ def _start(raw: Raw) -> int:
         from slime_core.observe.rundir import RunDir
 
         raw = config.resume(raw, RunDir.open(raw.resume).config_file)
-    loaded = plugins.load(config.named(raw))
+    policy = plugins.Policy.of(raw.stated("block") or (), raw.stated("locked"))
+    loaded = plugins.load(config.named(raw), policy=policy)
+    raw = plugins.with_environment(raw, loaded)
     defaults = plugins.collect_defaults(loaded)
     resolved = config.resolve(raw, defaults)
     with told_where(raw):

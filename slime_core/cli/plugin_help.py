@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from slime_core.plugins.load import LoadedPlugin
+    from slime_core.plugins.loading import LoadedPlugin
 
 _COLUMN = 34
 _WIDTH = 100

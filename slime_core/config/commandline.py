@@ -27,6 +27,7 @@ slime --plugin NAME --model DIR [options]
        slime --config RUN.toml [options]
        slime --resume RUN [options]
        slime doctor [--json]
+       slime plugins COMMAND [options]
        slime demo [options]
        slime --help | --version"""
 
@@ -41,8 +42,9 @@ options of plugins:
   --PLUGIN.FIELD VALUE      e.g. --math-dapo.task addition; slime --plugin NAME --help lists them
 
 A weaker source yields to a stronger one: core defaults, defaults of plugins, the TOML file (on
---resume: the saved configuration instead of these three), the command line. --use and
---reward-weight are merged by name; any other list is replaced."""
+--resume: the saved configuration instead of these three), environment variables
+SLIME_<PLUGIN>_<FIELD> for options of plugins, the command line. Secret options are taken from the
+environment only. --use and --reward-weight are merged by name; any other list is replaced."""
 
 _RUN_FLAGS: Final = ("--config", "--resume", "--dry-run", "--help", "--version")
 
@@ -84,7 +86,7 @@ def _default(value: Any) -> str:
 def _metavar(setting: Setting) -> str:
     if setting.choices:
         return "CHOICE"
-    return _METAVARS[setting.type]
+    return setting.metavar or _METAVARS[setting.type]
 
 
 def _add(group: Any, setting: Setting) -> None:
@@ -92,6 +94,9 @@ def _add(group: Any, setting: Setting) -> None:
     common = {"dest": dest, "help": _help(setting), "default": argparse.SUPPRESS}
     if setting.type is bool:
         group.add_argument(setting.flag, action=argparse.BooleanOptionalAction, **common)
+    elif setting.const:
+        optional = {"nargs": "?", "const": setting.const, "metavar": _metavar(setting)}
+        group.add_argument(setting.flag, **optional, **common)
     else:
         action = "append" if setting.is_list else "store"
         group.add_argument(setting.flag, action=action, metavar=_metavar(setting), **common)
@@ -134,7 +139,7 @@ def flags() -> list[str]:
 def _unknown(token: str) -> Exception:
     name = token.partition("=")[0]
     if not name.startswith("-"):
-        hint = did_you_mean(token, ("doctor", "demo"))
+        hint = did_you_mean(token, ("doctor", "demo", "plugins"))
         return config_error(f'command line: "{token}" belongs to no option{hint}')
     head, dash, tail = name[2:].partition("-")
     table = nearest(head, PASS_THROUGH, cutoff=0.8) if dash else None

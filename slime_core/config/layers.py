@@ -52,6 +52,10 @@ class Raw:
         """Source and value of each explicit setting."""
         return {k: (x.source, v) for x in self.layers for k, v in x.values.items()}
 
+    def stated(self, name: str) -> Any:
+        """What the strongest source says about a top-level setting; ``None`` if none does."""
+        return self.flat().get((name,), ("", None))[1]
+
     @property
     def values(self) -> dict[str, Any]:
         """Each explicit setting in a nested mapping."""

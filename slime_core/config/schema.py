@@ -150,6 +150,10 @@ class Config:
     advantage: str | None = opt(None, "short for --use advantage=PLUGIN")
     loss: str | None = opt(None, "short for --use loss=PLUGIN")
     reward_weight: list[str] = opt([], "PLUGIN=WEIGHT of a reward, 1 by default; may be repeated")
+    block: list[str] = opt([], "plugin, distribution or PLUGIN.HOOK not to load; may be repeated")
+    locked: Path | None = opt(
+        None, "load only what this lock file holds", const="slime-plugins.lock", metavar="FILE"
+    )
     max_failed_fraction: float = opt(
         0.2, "stop when more than this part of a step's samples fails", at_least=0, at_most=1
     )

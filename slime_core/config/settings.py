@@ -29,6 +29,8 @@ class Setting:
     at_least: float | None = None
     above: float | None = None
     at_most: float | None = None
+    const: str | None = None  #: what the flag means without a value
+    metavar: str | None = None
 
     @property
     def is_list(self) -> bool:

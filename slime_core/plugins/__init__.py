@@ -6,19 +6,30 @@
     load(names)         check each from metadata, then import it
     bind(config, ...)   verify against the contract, choose, freeze -> Plan, Bound
     bind_plan(plan)     the same hooks in another process
+
+Names are imported when they are first used, so that listing plugins costs no more than reading
+their metadata.
 """
 
-from slime_core.plugins.bind import bind, bind_plan, observe_plan
-from slime_core.plugins.bound import Bound, BoundHook, note
-from slime_core.plugins.check import check
-from slime_core.plugins.defaults import collect_defaults
-from slime_core.plugins.find import find
-from slime_core.plugins.installed import Plugin
-from slime_core.plugins.load import LoadedPlugin, load
-from slime_core.plugins.options import build_options, options_type
-from slime_core.plugins.plan import Plan, PlannedPlugin, compare, differences
-from slime_core.plugins.roles import ROLES, requested
-from slime_core.plugins.verify import implementations
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from slime_core.plugins.binding import bind, bind_plan, observe_plan
+    from slime_core.plugins.bound import Bound, BoundHook, note
+    from slime_core.plugins.defaults import collect_defaults
+    from slime_core.plugins.environment import with_environment
+    from slime_core.plugins.finding import find
+    from slime_core.plugins.installed import Plugin
+    from slime_core.plugins.loading import LoadedPlugin, load
+    from slime_core.plugins.options import build_options, options_type
+    from slime_core.plugins.plan import Plan, PlannedPlugin, compare, differences
+    from slime_core.plugins.policy import Policy
+    from slime_core.plugins.requirements import check
+    from slime_core.plugins.roles import ROLES, requested
+    from slime_core.plugins.verify import implementations
 
 __all__ = [
     "ROLES",
@@ -28,6 +39,7 @@ __all__ = [
     "Plan",
     "PlannedPlugin",
     "Plugin",
+    "Policy",
     "bind",
     "bind_plan",
     "build_options",
@@ -42,4 +54,31 @@ __all__ = [
     "observe_plan",
     "options_type",
     "requested",
+    "with_environment",
 ]
+
+#: The module of each name. None of them has the name of a function: importing it would hide that.
+_HOMES: Final = {
+    "binding": ("bind", "bind_plan", "observe_plan"),
+    "bound": ("Bound", "BoundHook", "note"),
+    "defaults": ("collect_defaults",),
+    "environment": ("with_environment",),
+    "finding": ("find",),
+    "installed": ("Plugin",),
+    "loading": ("LoadedPlugin", "load"),
+    "options": ("build_options", "options_type"),
+    "plan": ("Plan", "PlannedPlugin", "compare", "differences"),
+    "policy": ("Policy",),
+    "requirements": ("check",),
+    "roles": ("ROLES", "requested"),
+    "verify": ("implementations",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            value = getattr(import_module(f"{__name__}.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

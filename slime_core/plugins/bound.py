@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, final
 
@@ -48,11 +48,13 @@ class Bound:
         hooks: Implementations by hook name, in plan order; hooks that nobody serves are absent.
         batch_fields: What plugins declared, in plan order.
         plugin_options: Options by plugin.
+        field_owners: Which plugin declared each batch field.
     """
 
     hooks: Mapping[str, tuple[BoundHook, ...]]
     batch_fields: tuple[BatchField, ...]
     plugin_options: Mapping[str, Any]
+    field_owners: Mapping[str, str] = field(default_factory=dict)
 
     def one(self, hook: str) -> BoundHook:
         """The implementation of a hook that exactly one plugin serves.

@@ -7,7 +7,7 @@ from typing import Any
 
 from slime_hookspecs import PluginError
 
-from slime_core.plugins.load import LoadedPlugin
+from slime_core.plugins.loading import LoadedPlugin
 from slime_core.plugins.options import ask
 from slime_core.plugins.verify import implementations
 

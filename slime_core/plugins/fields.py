@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from slime_hookspecs import BatchField, PluginError
 
-from slime_core.plugins.load import LoadedPlugin
+from slime_core.plugins.loading import LoadedPlugin
 from slime_core.plugins.options import ask
 from slime_core.plugins.verify import VerifiedPlugin
 
@@ -30,14 +30,14 @@ CORE_FIELDS: Final = frozenset(
 )
 
 
-def batch_fields(plugins: Sequence[VerifiedPlugin]) -> tuple[BatchField, ...]:
-    """Every declared batch field, in plan order.
+def batch_fields(plugins: Sequence[VerifiedPlugin]) -> tuple[tuple[str, BatchField], ...]:
+    """Every declared batch field with the name of its plugin, in plan order.
 
     Raises:
         PluginError: a field is malformed, or its name is taken.
     """
     owners: dict[str, LoadedPlugin] = {}
-    fields: list[BatchField] = []
+    fields: list[tuple[str, BatchField]] = []
     for plugin in plugins:
         loaded = plugin.loaded
         for field in _declared(plugin):
@@ -46,7 +46,7 @@ def batch_fields(plugins: Sequence[VerifiedPlugin]) -> tuple[BatchField, ...]:
             if other := owners.get(field.name):
                 _refuse(loaded, field, f"{other.display} declares a field of this name too")
             owners[field.name] = loaded
-            fields.append(field)
+            fields.append((plugin.name, field))
     return tuple(fields)
 
 

@@ -14,11 +14,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 import importlib_metadata
-from packaging.utils import canonicalize_name
-from slime_hookspecs import ENTRY_POINT_GROUP
+
+from slime_core.plugins.names import canonical
+
+ENTRY_POINT_GROUP: Final = "slime.plugins"
+"""As in the contract, which costs more to import than all of this."""
 
 #: Lines of RECORD that say how a distribution was installed rather than what is in it.
 _HOW_INSTALLED = re.compile(
@@ -98,6 +101,20 @@ def version(distribution: str) -> str | None:
     return found
 
 
+def text(distribution: str, file: str) -> str | None:
+    """A file of a distribution's ``.dist-info`` folder, or ``None``."""
+    try:
+        found: str | None = importlib_metadata.distribution(distribution).read_text(file)
+    except importlib_metadata.PackageNotFoundError:
+        return None
+    return found
+
+
+def summary(distribution: str) -> str:
+    """What a distribution says about itself in one line; empty if it says nothing."""
+    return HeaderParser().parsestr(text(distribution, "METADATA") or "")["Summary"] or ""
+
+
 def origin(distribution: str) -> str:
     """Where a distribution comes from: ``vcs:<commit>``, ``editable`` or ``record:<sha256>``.
 
@@ -133,7 +150,7 @@ def _entries_of(distribution: Any) -> Iterator[Plugin]:
     for point in distribution.entry_points.select(group=ENTRY_POINT_GROUP):
         yield Plugin(
             name=point.name,
-            distribution=canonicalize_name(head["Name"] or "unknown"),
+            distribution=canonical(head["Name"] or "unknown"),
             version=head["Version"] or "",
             value=point.value,
             requires=tuple(head.get_all("Requires-Dist") or ()),

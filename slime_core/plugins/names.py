@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Iterable
 
-from packaging.utils import canonicalize_name
+
+def canonical(distribution: str) -> str:
+    """A distribution's name as indexes compare it: lower case, dashes (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def split(spelling: str) -> tuple[str | None, str]:
     """``dist-name:entry`` as (distribution, entry name); plain ``entry`` has no distribution."""
     distribution, colon, entry = spelling.rpartition(":")
-    return (canonicalize_name(distribution), entry) if colon else (None, entry)
+    return (canonical(distribution), entry) if colon else (None, entry)
 
 
 def entry_name(spelling: str) -> str:
@@ -21,6 +24,8 @@ def entry_name(spelling: str) -> str:
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` with the nearest known names, or nothing."""
+    import difflib
+
     folded = {_fold(one): one for one in sorted(known)}
     close = difflib.get_close_matches(_fold(name), folded, n=3, cutoff=0.6)
     return f"; did you mean {either(folded[one] for one in close)}?" if close else ""

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from slime_hookspecs import ConfigError, PluginError
 
-from slime_core.plugins.load import LoadedPlugin
+from slime_core.plugins.loading import LoadedPlugin
 from slime_core.plugins.names import listed, suggestion
 from slime_core.plugins.verify import implementations
 
@@ -71,9 +71,16 @@ def _hints(loaded: LoadedPlugin, kind: type) -> dict[str, Any]:
 
 
 def ask(loaded: LoadedPlugin, hook: str, function: Callable[[], Any]) -> Any:
-    """Call a registration hook; whatever it raises becomes a ``PluginError`` that names it."""
+    """What a registration hook answers: it is called once, then its answer is remembered.
+
+    Raises:
+        PluginError: it raised.
+    """
+    if hook in loaded.answers:
+        return loaded.answers[hook]
     try:
-        return function()
+        answer = loaded.answers[hook] = function()
+        return answer
     except Exception as error:
         raise PluginError(
             f"plugin {loaded.display}, hook {hook}\n  it raised {type(error).__name__}: {error}\n"
@@ -130,6 +137,11 @@ def public_options(loaded: LoadedPlugin, options: Any) -> dict[str, Any]:
         ) from error
 
 
+def flag(plugin: str, option: str) -> str:
+    """How an option is spelled on the command line."""
+    return f"--{plugin}.{option}".replace("_", "-")
+
+
 def secret_names(kind: type | None) -> frozenset[str]:
     """Names of the fields with ``metadata={"secret": True}``."""
     return (
@@ -169,11 +181,11 @@ def _misfit(
     # msgspec's text may quote the value, which a secret must not show.
     found = ("a secret", "") if is_secret(field) else (repr(value), f" ({error})")
     expected = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
-    flag = f"--{loaded.name}.{field.name}".replace("_", "-")
+    spelled = flag(loaded.name, field.name)
     return (
         f"option {field.name!r} of plugin {loaded.display} is {found[0]}\n"
         f"  expected {expected}{found[1]}\n"
-        f"  in TOML: [plugin.{loaded.name}] {field.name} = ...; on the command line: {flag}"
+        f"  in TOML: [plugin.{loaded.name}] {field.name} = ...; on the command line: {spelled}"
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn, final
 import pluggy
 from slime_hookspecs import HOOKS, PROJECT, Colour, HookInfo, PluginError, SlimeSpecs
 
-from slime_core.plugins.load import LoadedPlugin
+from slime_core.plugins.loading import LoadedPlugin
 from slime_core.plugins.names import suggestion
 
 _Impl = Any  # pluggy.HookImpl, whose attributes pluggy does not export as types
@@ -87,9 +87,11 @@ def implementations(loaded: LoadedPlugin) -> dict[str, Implementation]:
     }
     _check_unmarked(loaded, manager)
     _check_with_pluggy(loaded, manager)
+    if found and not found.keys() - loaded.hidden:
+        _refuse(loaded, None, repr(loaded.object), "each of its hooks is blocked: block it whole")
     if not found:
         _refuse(loaded, None, repr(loaded.object), "it implements no hook: mark one with @hookimpl")
-    return {name: found[name] for name in HOOKS if name in found}
+    return {name: found[name] for name in HOOKS if name in found and name not in loaded.hidden}
 
 
 def _callers(manager: pluggy.PluginManager, loaded: LoadedPlugin) -> list[Any]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, final
 
 from slime_hookspecs import (
-    BatchField,
     ConfigError,
     EvalSet,
     Group,
@@ -25,7 +24,7 @@ from slime_core.batching import Shard, build_shards
 from slime_core.config.schema import Config
 from slime_core.engine.address import ServingAddress
 from slime_core.engine.client import EngineClient
-from slime_core.plugins import Bound, Plan, bind_plan, observe_plan
+from slime_core.plugins import Plan, bind_plan, observe_plan
 from slime_core.rollout import saved
 from slime_core.rollout.blame import blame
 from slime_core.rollout.contexts import Contexts, Scene
@@ -76,7 +75,7 @@ class RolloutWorker:
         plan = Plan.from_json(self._plan_json)
         bound = bind_plan(plan, self._config.plugin)
         hooks = look_up(bound)
-        self._fields, self._owners = bound.batch_fields, _field_owners(bound)
+        self._fields, self._owners = bound.batch_fields, bound.field_owners
         self._tokenizer = await asyncio.to_thread(load_tokenizer, self._run.model)
         self._studio = Studio(
             config=self._config,
@@ -209,12 +208,6 @@ class RolloutWorker:
         if folder is None:
             raise ConfigError("replaying needs --rollout-replay FOLDER, the rollouts of a past run")
         return folder
-
-
-def _field_owners(bound: Bound) -> dict[str, str]:
-    hooks = bound.all("slime_batch_fields")
-    declared: list[tuple[str, BatchField]] = [(h.plugin, f) for h in hooks for f in h.call()]
-    return {field.name: plugin for plugin, field in declared}
 
 
 def _eval_sets(hooks: Hooks, run: RunInfo) -> list[EvalSet]:

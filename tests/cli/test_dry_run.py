@@ -150,8 +150,12 @@ def test_placement_counts_ranks_servers_and_devices(
 
 
 def test_secret_options_are_never_printed(
-    install_plugin: InstallPlugin, capsys: pytest.CaptureFixture[str], tiny_model_dir: Path
+    install_plugin: InstallPlugin,
+    capsys: pytest.CaptureFixture[str],
+    tiny_model_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("SLIME_SECRETIVE_KEY", "hunter2")
     install_plugin(
         "secretive",
         "from dataclasses import dataclass, field\n"
@@ -166,8 +170,7 @@ def test_secret_options_are_never_printed(
     )
     _, out = shown(
         capsys,
-        f"{COMMAND} --model {tiny_model_dir} --plugin secretive --secretive.key hunter2 "
-        "--secretive.size 2",
+        f"{COMMAND} --model {tiny_model_dir} --plugin secretive --secretive.size 2",
     )
     assert "hunter2" not in out
     assert tomllib.loads(out)["plugin"]["secretive"] == {"size": "2"}

@@ -10,7 +10,7 @@ from packaging.specifiers import SpecifierSet
 from slime_hookspecs import PluginError
 
 from slime_core.plugins import load
-from slime_core.plugins.check import serves
+from slime_core.plugins.requirements import serves
 
 API = "slime-hookspecs>=0.1,<0.2"
 

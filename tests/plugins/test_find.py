@@ -10,7 +10,7 @@ import pytest
 from slime_hookspecs import PluginError
 
 from slime_core.plugins import Plugin, find, installed, load
-from slime_core.plugins.find import pick
+from slime_core.plugins.finding import pick
 
 API = "slime-hookspecs>=0.1,<0.2"
 

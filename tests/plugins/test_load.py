@@ -8,7 +8,7 @@ import pytest
 from slime_hookspecs import PluginError
 
 from slime_core.plugins import load
-from slime_core.plugins.load import load_exactly
+from slime_core.plugins.loading import load_exactly
 
 
 def failure(name: str) -> PluginError:

@@ -14,6 +14,7 @@ from typing import Any
 from slime_hookspecs import (
     KEEP,
     ConfigError,
+    Conformance,
     Context,
     EvalSet,
     Group,
@@ -26,6 +27,7 @@ from slime_hookspecs import (
 )
 
 from slime_plugin_math_dapo import addition
+from slime_plugin_math_dapo.conformance import conformance
 from slime_plugin_math_dapo.evaluation import eval_sets
 from slime_plugin_math_dapo.options import Options
 from slime_plugin_math_dapo.prompts import read_prompts
@@ -35,6 +37,7 @@ from slime_plugin_math_dapo.source import PromptSource
 __all__ = [
     "Options",
     "PromptSource",
+    "slime_conformance",
     "slime_data_source",
     "slime_defaults",
     "slime_eval_sets",
@@ -60,6 +63,12 @@ def slime_defaults() -> Mapping[str, Any]:
         "train": {"aggregation": "token-mean"},
         "plugin": {"policy_loss": {"clip_low": 0.2, "clip_high": 0.28}},
     }
+
+
+@hookimpl
+def slime_conformance() -> Conformance:
+    """What the conformance suite should know."""
+    return conformance()
 
 
 @hookimpl

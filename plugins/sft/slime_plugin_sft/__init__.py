@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from slime_hookspecs import (
     ConfigError,
+    Conformance,
     Context,
     Engine,
     RunInfo,
@@ -25,11 +26,15 @@ from slime_plugin_sft.source import PromptSource
 __all__ = [
     "Options",
     "PromptSource",
+    "slime_conformance",
     "slime_data_source",
     "slime_defaults",
     "slime_generate",
     "slime_options",
 ]
+
+#: Conversations of every shape that the options know, for the conformance suite.
+EXAMPLES: Final = Path(__file__).with_name("examples.jsonl")
 
 _cache: Final = SegmentCache()
 
@@ -49,6 +54,12 @@ def slime_defaults() -> Mapping[str, Any]:
         "rollout": {"samples_per_prompt": 1, "save": False},
         "eval": {"every": 0, "at_start": False, "at_end": False},
     }
+
+
+@hookimpl
+def slime_conformance() -> Conformance:
+    """What the conformance suite should know: a small data file."""
+    return Conformance(options={"data": [str(EXAMPLES)]})
 
 
 @hookimpl

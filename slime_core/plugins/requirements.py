@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -25,13 +27,84 @@ def check(plugin: Plugin) -> Plugin:
             f"plugin {plugin.display}: its folder in {plugin.location} has no METADATA, so the "
             f"installation is broken\n  to mend it: pip install --force-reinstall <distribution>"
         )
-    requirements = [_parse(plugin, text) for text in plugin.requires]
-    needed = [
-        one for one in requirements if one.marker is None or one.marker.evaluate({"extra": ""})
-    ]
+    needed = _needed(plugin)
     _check_contract(plugin, needed)
     _check_requirements(plugin, needed)
     return plugin
+
+
+def conflicts(plugins: Iterable[Plugin]) -> list[tuple[Plugin, str]]:
+    """Each plugin whose requirement is not met and excludes what another one requires.
+
+    Requirements that are met are not looked at: they exclude nothing that is here.
+    """
+    wanted = [(plugin, one) for plugin in plugins for one in _readable(plugin)]
+    return [
+        (a, f"{a.display} needs {one}, {b.display} needs {other} ({have})")
+        for a, one in wanted
+        if (have := _shortfall(one)) is not None
+        for b, other in wanted
+        if a != b and _name(one) == _name(other) and not _agree(one.specifier, other.specifier)
+    ]
+
+
+def refuse_conflicts(plugins: Iterable[Plugin]) -> None:
+    """Raise ``PluginError`` where two plugins require releases that exclude each other."""
+    lines = dict.fromkeys(line for _, line in conflicts(plugins))
+    if lines:
+        raise PluginError(
+            "\n".join(
+                [
+                    "the requirements of these plugins exclude each other",
+                    *(f"  {line}" for line in lines),
+                    "  to mend it: leave one of them out, or look for releases that agree: "
+                    "pip install --upgrade <distribution>",
+                ]
+            )
+        )
+
+
+def _readable(plugin: Plugin) -> list[Requirement]:
+    """What the plugin requires; nothing where that cannot be read, which ``check`` reports."""
+    try:
+        return _needed(plugin)
+    except PluginError:
+        return []
+
+
+def _needed(plugin: Plugin) -> list[Requirement]:
+    """What the plugin requires on this platform, extras left out."""
+    requirements = (_parse(plugin, text) for text in plugin.requires)
+    return [one for one in requirements if one.marker is None or one.marker.evaluate({"extra": ""})]
+
+
+def _name(requirement: Requirement) -> str:
+    return canonicalize_name(requirement.name)
+
+
+def _shortfall(requirement: Requirement) -> str | None:
+    """As ``_unmet``, for the contract as well."""
+    if _name(requirement) != CONTRACT:
+        return _unmet(requirement)
+    release = installed.version(CONTRACT) or API_VERSION
+    if serves(requirement.specifier, API_VERSION, release):
+        return None
+    return f"this host serves {API_VERSION}"
+
+
+def _agree(one: SpecifierSet, other: SpecifierSet) -> bool:
+    """Whether some release could satisfy both, told from those at the edges of what they say."""
+    both = one & other
+    return any(both.contains(version, prereleases=True) for version in _edges(both))
+
+
+def _edges(both: SpecifierSet) -> Iterator[str]:
+    """A version at, just below and just above each that the specifiers name, and a huge one."""
+    yield from ("0", "99999")
+    for specifier in both:
+        version = specifier.version.removesuffix(".*")
+        yield from (version, f"{version}.0.1", f"{version}.99999")
+        yield f"{Version(version).base_version}.dev0"
 
 
 def serves(wanted: SpecifierSet, api: str, release: str) -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from slime_hookspecs import PluginError
-
 from slime_core.plugins import installed
 from slime_core.plugins.installed import Plugin
 from slime_core.plugins.names import listed, split, suggestion
@@ -17,7 +15,7 @@ def find() -> tuple[Plugin, ...]:
     The order of the file system plays no part. A distribution that a folder earlier on ``sys.path``
     shadows is left out, as an import would.
     """
-    return tuple(sorted(_visible(installed.entries()), key=_order))
+    return tuple(sorted(_visible(installed.entries()), key=order))
 
 
 def pick(spelling: str, found: Sequence[Plugin]) -> Plugin:
@@ -32,10 +30,10 @@ def pick(spelling: str, found: Sequence[Plugin]) -> Plugin:
         for plugin in found
         if plugin.name == name and distribution in (None, plugin.distribution)
     ]
-    if not claims:
-        raise PluginError(_unknown(spelling, found))
-    if len(claims) > 1:
-        raise PluginError(_claimed(name, claims))
+    if len(claims) != 1:
+        from slime_hookspecs.errors import PluginError
+
+        raise PluginError(_claimed(name, claims) if claims else _unknown(spelling, found))
     return claims[0]
 
 
@@ -47,7 +45,8 @@ def _visible(plugins: Iterable[Plugin]) -> Iterable[Plugin]:
             yield plugin
 
 
-def _order(plugin: Plugin) -> tuple[str, str, str]:
+def order(plugin: Plugin) -> tuple[str, str, str]:
+    """What plugins are sorted by."""
     return plugin.name, plugin.distribution, plugin.version
 
 

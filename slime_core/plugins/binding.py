@@ -14,17 +14,21 @@ from typing import Any
 from slime_hookspecs import API_VERSION, HOOKS, Cardinality, ConfigError, PluginError
 
 from slime_core.config.schema import Config
-from slime_core.plugins import installed, roles
+from slime_core.plugins import environment, installed, roles
 from slime_core.plugins.bound import Bound, BoundHook, adapt
 from slime_core.plugins.code import code_digest
 from slime_core.plugins.defaults import collect_defaults
 from slime_core.plugins.fields import batch_fields
-from slime_core.plugins.find import find, pick
-from slime_core.plugins.load import LoadedPlugin, load, load_exactly, refuse_namesakes
+from slime_core.plugins.finding import find, pick
+from slime_core.plugins.loading import LoadedPlugin, load, load_exactly, refuse_namesakes
 from slime_core.plugins.names import entry_name, listed, suggestion
 from slime_core.plugins.options import build_options, options_type, public_options, secret_names
 from slime_core.plugins.plan import Plan, PlannedPlugin
+from slime_core.plugins.policy import Policy
+from slime_core.plugins.requirements import refuse_conflicts
 from slime_core.plugins.verify import VerifiedPlugin, verify
+
+_FIELDS = "slime_batch_fields"
 
 Tables = Mapping[str, Mapping[str, Any]]
 
@@ -42,12 +46,15 @@ def bind(config: Config, loaded: Sequence[LoadedPlugin]) -> tuple[Plan, Bound]:
     """
     chosen = roles.chosen(config)
     role_only = {entry_name(one) for one in chosen.values()} - set(map(entry_name, config.plugins))
-    plugins = [verify(one) for one in _load_more(loaded, roles.requested(config))]
+    policy = Policy.of(config.block, config.locked)
+    plugins = [verify(one) for one in _load_more(loaded, roles.requested(config), policy)]
     whole = [plugin.name for plugin in plugins if plugin.name not in role_only]
     filled = roles.assign(chosen, plugins, whole)
     defaults = {role: one for role, one in roles.DEFAULTS.items() if role not in filled}
     present = [plugin.loaded for plugin in plugins]
-    plugins += [verify(one) for one in _load_more(present, defaults.values())[len(present) :]]
+    plugins += [
+        verify(one) for one in _load_more(present, defaults.values(), policy)[len(present) :]
+    ]
     filled |= {role: entry_name(one) for role, one in defaults.items()}
     weights = roles.weights(config, plugins, whole)
     options = _options(config, loaded, plugins)
@@ -98,14 +105,18 @@ def observe_plan(plan: Plan) -> Plan:
     return replace(plan, api=API_VERSION, plugins=observed)
 
 
-def _load_more(loaded: Sequence[LoadedPlugin], spellings: Iterable[str]) -> list[LoadedPlugin]:
+def _load_more(
+    loaded: Sequence[LoadedPlugin], spellings: Iterable[str], policy: Policy
+) -> list[LoadedPlugin]:
     """The loaded plugins, then those of the spellings that are not among them."""
     found = find()
     wanted = dict.fromkeys(pick(spelling, found) for spelling in spellings)
     present = {one.plugin for one in loaded}
-    refuse_namesakes([*present, *wanted])
+    together = list(dict.fromkeys([*(one.plugin for one in loaded), *wanted]))
+    refuse_namesakes(together)
+    refuse_conflicts(together)
     missing = [plugin.spelling for plugin in wanted if plugin not in present]
-    return [*loaded, *load(missing, found)]
+    return [*loaded, *load(missing, found, policy)]
 
 
 def _options(
@@ -115,7 +126,8 @@ def _options(
     # A task may suggest options for a loss that the user then replaced: no mistake of the user's.
     suggested = collect_defaults(loaded).get("plugin", {})
     for name, table in config.plugin.items():
-        if name not in names and table != suggested.get(name):
+        idle = table == suggested.get(name) or environment.explains(name, table)
+        if name not in names and not idle:
             raise ConfigError(
                 f"[plugin.{name}]: this run has no plugin {name!r}{suggestion(name, names)}\n"
                 f"  plugins of this run: {listed(names)}; to add it: --plugin {name}"
@@ -148,7 +160,11 @@ def _freeze(plan: Plan, plugins: Sequence[VerifiedPlugin], options: Mapping[str,
         for name in planned.hooks:
             bound = _bound(plugin, name, options[plugin.name], plan.weights)
             hooks[name] = (*hooks.get(name, ()), bound)
-    return Bound(hooks, batch_fields(plugins), dict(options))
+    fields = batch_fields(
+        [one for one in plugins if any(one.name == h.plugin for h in hooks.get(_FIELDS, ()))]
+    )
+    owners = {field.name: plugin for plugin, field in fields}
+    return Bound(hooks, tuple(field for _, field in fields), dict(options), owners)
 
 
 def _bound(

@@ -5,15 +5,17 @@ from __future__ import annotations
 import importlib
 import socket
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 from slime_hookspecs import PluginError
 
 from slime_core.plugins import installed
-from slime_core.plugins.check import check
-from slime_core.plugins.find import find, pick
+from slime_core.plugins.requirements import check, refuse_conflicts
+from slime_core.plugins.watchdog import import_limit, limit_s
+from slime_core.plugins.finding import find, pick
 from slime_core.plugins.installed import Plugin
+from slime_core.plugins.policy import Policy
 
 
 @final
@@ -24,10 +26,14 @@ class LoadedPlugin:
     Attributes:
         plugin: What was found.
         object: The imported module, or the instance that the entry point names.
+        hidden: Its hooks that are blocked, as if it did not have them.
+        answers: What its registration hooks answered; each is asked once.
     """
 
     plugin: Plugin
     object: Any
+    hidden: frozenset[str] = frozenset()
+    answers: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -40,20 +46,30 @@ class LoadedPlugin:
         return self.plugin.display
 
 
-def load(names: Iterable[str], found: Sequence[Plugin] | None = None) -> list[LoadedPlugin]:
+def load(
+    names: Iterable[str],
+    found: Sequence[Plugin] | None = None,
+    policy: Policy | None = None,
+) -> list[LoadedPlugin]:
     """Check and import the named plugins, in this order; a name that is repeated counts once.
 
     Args:
         names: Spellings: ``entry`` or ``dist-name:entry``.
         found: What ``find`` returned; looked up where it is not given.
+        policy: What may be loaded; by default all that the environment does not block.
 
     Raises:
-        PluginError: a plugin is unknown, ambiguous, cannot run here, or fails to import.
+        PluginError: a plugin is unknown, ambiguous, not allowed, cannot run here, or fails to
+            import.
+        ConfigError: a block means nothing.
     """
     known = find() if found is None else found
-    wanted = dict.fromkeys(pick(name, known) for name in names)
+    allowed = Policy.of() if policy is None else policy
+    wanted = list(dict.fromkeys(pick(name, known) for name in names))
     refuse_namesakes(wanted)
-    return [import_plugin(check(plugin)) for plugin in wanted]
+    allowed.check(wanted, known)
+    refuse_conflicts(wanted)
+    return [import_plugin(check(plugin), allowed.hidden(plugin)) for plugin in wanted]
 
 
 def load_exactly(distribution: str, name: str) -> LoadedPlugin:
@@ -83,20 +99,22 @@ def refuse_namesakes(plugins: Iterable[Plugin]) -> None:
             )
 
 
-def import_plugin(plugin: Plugin) -> LoadedPlugin:
-    """Import what the entry point names.
+def import_plugin(plugin: Plugin, hidden: frozenset[str] = frozenset()) -> LoadedPlugin:
+    """Import what the entry point names. One that does not return ends the process.
 
     Raises:
         PluginError: the import raised or tried to exit, or the attribute is not there.
     """
+    seconds = limit_s()
     try:
-        target: Any = importlib.import_module(plugin.module)
-        for part in filter(None, plugin.attribute.split(".")):
-            target = getattr(target, part)
+        with import_limit(plugin, seconds):
+            target: Any = importlib.import_module(plugin.module)
+            for part in filter(None, plugin.attribute.split(".")):
+                target = getattr(target, part)
     # A plugin's top-level code may raise anything, and sys.exit() in it must not end the host.
     except (Exception, SystemExit) as error:
         raise PluginError(_import_message(plugin, error)) from error
-    return LoadedPlugin(plugin, target)
+    return LoadedPlugin(plugin, target, hidden)
 
 
 def _import_message(plugin: Plugin, error: BaseException) -> str:

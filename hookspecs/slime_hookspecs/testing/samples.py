@@ -1,0 +1,107 @@
+"""Samples, groups and runs for checks to hand to a plugin."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from slime_hookspecs.context import RunInfo
+from slime_hookspecs.records import (
+    Group,
+    Prompt,
+    Reward,
+    Sample,
+    SampleError,
+    StopReason,
+)
+from slime_hookspecs.trace import Trace
+
+#: Weight version of every token that these samples carry.
+WEIGHT_VERSION: Final = 1
+
+
+def run_info(directory: Path, **changes: Any) -> RunInfo:
+    """The facts of a small run."""
+    facts: dict[str, Any] = {
+        "name": "conformance",
+        "directory": directory,
+        "model": directory / "model",
+        "seed": 0,
+        "steps": 2,
+        "prompts_per_step": 4,
+        "samples_per_prompt": 4,
+        "max_response_tokens": 512,
+    }
+    return RunInfo(**{**facts, **changes})
+
+
+def prompt(number: int = 0) -> Prompt:
+    """A prompt that no data source gave, with a label that is a short text."""
+    text = f"{number}+1="
+    return Prompt(f"conformance/{number}", [{"role": "user", "content": text}], str(number + 1))
+
+
+def sample(given: Prompt, response: str, index: int = 0, group_index: int = 0) -> Sample:
+    """A finished sample; its trace has one token a character, 256 at most."""
+    trace = Trace()
+    trace.append_prompt([1, 2, 3])
+    tokens = [4 + ord(character) % 96 for character in response[:256]] + [0]
+    trace.append_sampled(tokens, [-0.5] * len(tokens), WEIGHT_VERSION)
+    return Sample(
+        index, group_index, copy.deepcopy(given), trace, StopReason.STOP, response=response
+    )
+
+
+def group(given: Prompt, responses: Sequence[str], index: int = 0) -> Group:
+    """Finished samples of one prompt, not scored."""
+    made = [sample(given, text, 100 * index + i, index) for i, text in enumerate(responses)]
+    return Group(index, made[0].prompt if made else given, made)
+
+
+def scored_group(given: Prompt, rewards: Sequence[float | None], index: int = 0) -> Group:
+    """A group with these rewards; ``None`` is a sample that failed."""
+    made = group(given, [f"answer {i}" for i in range(len(rewards))], index)
+    for one, reward in zip(made.samples, rewards, strict=True):
+        if reward is None:
+            one.error = SampleError("conformance", "slime_reward", "ValueError", "made to fail")
+            one.stop = StopReason.FAILED
+        else:
+            one.reward = reward
+            one.rewards = {"conformance": Reward(reward)}
+    return made
+
+
+def random_groups(given: Prompt, seed: int = 0) -> list[Group]:
+    """Groups of all the shapes that a filter or an advantage must take."""
+    rng = random.Random(seed)
+    shapes: list[list[float | None]] = [
+        [],
+        [None],
+        [None, None, None],
+        [1.0],
+        [0.0] * 4,
+        [1.0] * 4,
+        [0.0, 1.0, 0.0, 1.0],
+        [None, 0.5, -1.0],
+        [1e6, -1e6, 0.0],
+        [float(i) for i in range(32)],
+    ]
+    for _ in range(20):
+        pool = [0.0, 1.0, -1.0, rng.random(), rng.uniform(-5, 5), None]
+        shapes.append(rng.choices(pool, k=rng.randint(1, 9)))
+    return [scored_group(given, shape, index) for index, shape in enumerate(shapes)]
+
+
+def snapshot(one: Sample) -> dict[str, Any]:
+    """Everything that a sample holds, copied, to compare with later."""
+    values = {name: getattr(one, name) for name in Sample.__slots__ if name != "trace"}
+    return copy.deepcopy({**values, "trace": one.trace.to_list()})
+
+
+def changed(before: dict[str, Any], one: Sample) -> list[str]:
+    """Names of the fields that are not as they were."""
+    now = snapshot(one)
+    return [name for name, value in before.items() if repr(now[name]) != repr(value)]

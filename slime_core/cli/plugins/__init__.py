@@ -1,0 +1,1 @@
+"""``slime plugins``: look after installed plugins. Works however broken they are."""

@@ -1,0 +1,60 @@
+"""What a run allows to be loaded: not what is blocked, and with a lock only what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+from slime_hookspecs import PluginError
+
+from slime_core.plugins.blocks import Block, blocked_hooks, blocker, read, refuse_wrong
+from slime_core.plugins.installed import Plugin
+from slime_core.plugins.lock import Lock, refuse_unlocked
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What may be loaded.
+
+    Attributes:
+        blocks: What must not be.
+        lock: The only code that may be, or ``None`` for any.
+    """
+
+    blocks: tuple[Block, ...] = ()
+    lock: Lock | None = None
+
+    @classmethod
+    def of(cls, block: Sequence[str] = (), locked: Path | None = None) -> Policy:
+        """What a configuration and the environment say.
+
+        Raises:
+            ConfigError: the lock cannot be read.
+        """
+        return cls(tuple(read(block, "--block")), Lock.read(locked) if locked else None)
+
+    def check(self, plugins: Sequence[Plugin], found: Sequence[Plugin]) -> None:
+        """Refuse plugins that were asked for and are not allowed. Imports none of them.
+
+        Raises:
+            PluginError: one is blocked, or is not what the lock holds.
+            ConfigError: a block means nothing.
+        """
+        refuse_wrong(self.blocks, found)
+        for plugin in plugins:
+            if block := blocker(plugin, self.blocks):
+                raise PluginError(
+                    f"plugin {plugin.display} was asked for and is blocked by {block.display}\n"
+                    f"  take back the one or the other"
+                )
+        if self.lock is not None:
+            refuse_unlocked(plugins, self.lock)
+
+    def hidden(self, plugin: Plugin) -> frozenset[str]:
+        """Hooks of a plugin that are blocked."""
+        return frozenset(blocked_hooks(plugin, self.blocks))
