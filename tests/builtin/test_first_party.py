@@ -12,12 +12,6 @@ ROOT = Path(__file__).parents[2]
 BUILTIN = ("single_turn", "grpo", "broadcast", "policy_loss", "sft_loss")
 
 
-@pytest.mark.parametrize("name", ["rows.py", "source.py"])
-def test_plugins_that_read_files_read_them_alike(name: str) -> None:
-    math = ROOT / "plugins/math_dapo/slime_plugin_math_dapo" / name
-    assert (ROOT / "plugins/sft/slime_plugin_sft" / name).read_text() == math.read_text()
-
-
 def test_built_in_plugins_import_no_engine_until_they_are_called() -> None:
     modules = ", ".join(f"slime_core.builtin.{name}" for name in BUILTIN)
     code = (

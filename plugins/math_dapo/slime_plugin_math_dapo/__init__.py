@@ -25,6 +25,7 @@ from slime_hookspecs import (
     Verdict,
     hookimpl,
 )
+from slime_hookspecs.datasets import PromptSource
 
 from slime_plugin_math_dapo import addition
 from slime_plugin_math_dapo.conformance import conformance
@@ -32,7 +33,6 @@ from slime_plugin_math_dapo.evaluation import eval_sets
 from slime_plugin_math_dapo.options import Options
 from slime_plugin_math_dapo.prompts import read_prompts
 from slime_plugin_math_dapo.reward import score
-from slime_plugin_math_dapo.source import PromptSource
 
 __all__ = [
     "Options",

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from slime_hookspecs import Message, Prompt
+from slime_hookspecs.datasets import Row, excerpt, read_rows
 
 from slime_plugin_math_dapo import verify
 from slime_plugin_math_dapo.options import PLACEHOLDER, Options
-from slime_plugin_math_dapo.rows import Row, excerpt, read_rows
 
 
 def read_prompts(path: Path, options: Options) -> list[Prompt]:

@@ -17,11 +17,11 @@ from slime_hookspecs import (
     Trace,
     hookimpl,
 )
+from slime_hookspecs.datasets import PromptSource
 
 from slime_plugin_sft.conversations import read_conversations
 from slime_plugin_sft.options import Options
 from slime_plugin_sft.segments import SegmentCache
-from slime_plugin_sft.source import PromptSource
 
 __all__ = [
     "Options",

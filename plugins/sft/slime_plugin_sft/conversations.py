@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from slime_hookspecs import Message, Prompt
+from slime_hookspecs.datasets import Row, excerpt, read_rows
 
 from slime_plugin_sft.options import Options
-from slime_plugin_sft.rows import Row, excerpt, read_rows
 
 EXAMPLE = '[{"role": "user", "content": "1+1="}, {"role": "assistant", "content": "2"}]'
 

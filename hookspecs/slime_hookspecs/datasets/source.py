@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, final
 
-from slime_hookspecs import DataError, Prompt
+from slime_hookspecs.errors import DataError
+from slime_hookspecs.records import Prompt
 
 
 @final

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn, final
 
-from slime_hookspecs import DataError
+from slime_hookspecs.errors import DataError
 
 MAX_EXCERPT: Final = 60
 

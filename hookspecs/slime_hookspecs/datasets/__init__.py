@@ -1,0 +1,9 @@
+"""What most tasks need to serve a data file: rows with their places, and a resumable stream.
+
+Nothing else of the contract uses it; a plugin is free to bring its own. Parquet files need pyarrow.
+"""
+
+from slime_hookspecs.datasets.rows import Row, excerpt, read_rows
+from slime_hookspecs.datasets.source import PromptSource
+
+__all__ = ["PromptSource", "Row", "excerpt", "read_rows"]
