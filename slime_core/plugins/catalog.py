@@ -53,7 +53,7 @@ def catalog(blocks: Sequence[Block] = (), shadowed: bool = False) -> list[Entry]
 
 
 def requires_api(requires: Iterable[str]) -> str:
-    """The versions in the requirement of the contract, as ``>=0.1,<0.2``; empty if there is none."""
+    """Which versions of the contract are required, as ``>=0.1,<0.2``; empty if none is named."""
     for text in requires:
         name = text.replace("_", "-").lower()
         if name.startswith("slime-hookspecs"):

@@ -11,11 +11,11 @@ from typing import Any, final
 from slime_hookspecs import PluginError
 
 from slime_core.plugins import installed
-from slime_core.plugins.requirements import check, refuse_conflicts
-from slime_core.plugins.watchdog import import_limit, limit_s
 from slime_core.plugins.finding import find, pick
 from slime_core.plugins.installed import Plugin
 from slime_core.plugins.policy import Policy
+from slime_core.plugins.requirements import check, refuse_conflicts
+from slime_core.plugins.watchdog import import_limit, limit_s
 
 
 @final

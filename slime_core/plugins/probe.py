@@ -78,8 +78,7 @@ def probe(plugin: Plugin, timeout_s: float = TIMEOUT_S) -> Probe:
         if not report.exists():
             return _died(status, said)
         tree = json.loads(report.read_text("utf-8"))
-        lists = {key: tuple(tree.pop(key)) for key in ("heavy", "hooks")}
-        return Probe(**tree, **lists)
+        return Probe(**{**tree, "heavy": tuple(tree["heavy"]), "hooks": tuple(tree["hooks"])})
 
 
 def _command(plugin: Plugin, report: Path) -> list[str]:

@@ -107,7 +107,8 @@ def test_a_killed_run_resumes_as_if_nothing_had_happened(
     wait_for_step(tmp_path / "killed", 4, killed.process)
     killed.process.kill()
     killed.process.wait()
-    assert killed.left_behind(patience_s=20) == []
+    # Ray's own agents notice within a minute that their node is gone.
+    assert killed.left_behind(patience_s=90) == []
 
     resumed = slime("--resume", tmp_path / "killed")
     assert resumed.process.returncode == 0, resumed.errors

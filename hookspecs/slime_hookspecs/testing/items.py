@@ -49,6 +49,12 @@ class ConformancePlugin:
             certificate = suite.certificate()
             terminalreporter.write_line(certificate.summary, green=certificate.ok)
 
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """A suite of which no check ran is a failure."""
+        ran = [suite for suite in self._suites if suite.certificate().ran]
+        if len(ran) < len(self._suites) and not session.exitstatus:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
     def pytest_unconfigure(self) -> None:
         """End the processes that ran the checks."""
         for suite in self._suites:

@@ -215,7 +215,9 @@ class Subject:
         if source is None:
             return "unknown"
         file, total = Path(source), hashlib.sha256()
-        within = file.parent.rglob("*") if "." in self.target.module or _is_package(file) else [file]
+        within = (
+            file.parent.rglob("*") if "." in self.target.module or _is_package(file) else [file]
+        )
         for path in sorted(path for path in within if path.suffix in _SOURCES):
             content = path.read_bytes()
             total.update(f"{path.relative_to(file.parent)}\0{len(content)}\0".encode())

@@ -70,7 +70,9 @@ def find(spelling: str) -> Target:
     distribution, _, entry = spelling.rpartition(":")
     known = sorted(_targets(), key=lambda one: (one.entry, one.distribution))
     named = [one for one in known if one.entry == entry]
-    found = [one for one in named if not distribution or one.distribution == canonical(distribution)]
+    found = [
+        one for one in named if not distribution or one.distribution == canonical(distribution)
+    ]
     if not found:
         listed = ", ".join(dict.fromkeys(one.entry for one in known)) or "none"
         near = nearest(entry, (one.entry for one in known))

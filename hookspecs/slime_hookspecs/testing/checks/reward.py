@@ -146,7 +146,9 @@ def pathological(subject: Subject, hook: str) -> None:
         except CheckFailed as error:
             raise NotApplicable("it does not give one reward a sample") from error
         except Exception as error:
-            raise CheckFailed(f"{what}: it raised {type(error).__name__}: {error!s:.300}") from error
+            raise CheckFailed(
+                f"{what}: it raised {type(error).__name__}: {error!s:.300}"
+            ) from error
         seconds = time.perf_counter() - start
         if seconds > LIMIT_S:
             raise CheckFailed(f"{what}: one response took {seconds:.1f} s; {LIMIT_S:g} are allowed")
@@ -219,9 +221,7 @@ def _check_value(subject: Subject, hook: str, examples: Sequence[Example], end: 
             )
 
 
-def _compare(
-    subject: Subject, first: Sequence[float], second: Sequence[float], wrong: str
-) -> None:
+def _compare(subject: Subject, first: Sequence[float], second: Sequence[float], wrong: str) -> None:
     for example, one, other in zip(_flat(subject), first, second, strict=True):
         if repr(one) != repr(other):
             raise CheckFailed(f"{wrong}: {one}, then {other}\n  on response {example[1]!r:.120}")
@@ -285,7 +285,9 @@ def _raw(subject: Subject, hook: str, prompt: Prompt, responses: Sequence[str]) 
         return [subject.call(hook, one, subject.context()) for one in group.samples]
     answers = subject.call(hook, group, subject.context())
     if not isinstance(answers, Sequence) or len(answers) != len(responses):
-        raise CheckFailed(f"{len(responses)} samples got {answers!r:.200}; give one reward a sample")
+        raise CheckFailed(
+            f"{len(responses)} samples got {answers!r:.200}; give one reward a sample"
+        )
     return list(answers)
 
 

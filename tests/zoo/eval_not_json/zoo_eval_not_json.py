@@ -1,0 +1,15 @@
+"""Has metadata that JSON cannot hold."""
+
+from __future__ import annotations
+
+from slime_hookspecs import EvalSet, Prompt, hookimpl
+
+
+@hookimpl
+def slime_eval_sets() -> list[EvalSet]:
+    """Held-out sums."""
+    prompts = [
+        Prompt(f"eval/{n}", [{"role": "user", "content": f"{n}+9="}], n + 9, {"seen": {n}})
+        for n in (1, 2)
+    ]
+    return [EvalSet("sums", prompts)]

@@ -1,0 +1,12 @@
+"""Gives its reason in prose."""
+
+from __future__ import annotations
+
+from slime_hookspecs import KEEP, Group, Verdict, hookimpl
+
+
+@hookimpl
+def slime_filter(group: Group) -> Verdict:
+    """Drop groups of equal rewards."""
+    rewards = [sample.reward for sample in group.scored]
+    return KEEP if len(set(rewards)) > 1 else Verdict(keep=False, reason="All rewards are equal!")

@@ -1,0 +1,30 @@
+"""Gives 0 where the label cannot be read."""
+
+from __future__ import annotations
+
+from slime_hookspecs import Conformance, Group, Prompt, Sample, hookimpl
+
+
+@hookimpl
+def slime_conformance() -> Conformance:
+    """Two sums."""
+    prompts = [
+        Prompt(f"sum/{n}", [{"role": "user", "content": f"{n}+1="}], str(n + 1)) for n in (1, 2)
+    ]
+    return Conformance(
+        capabilities=frozenset({"deterministic"}),
+        gold=[(prompt, f"Answer: {prompt.label}") for prompt in prompts],
+        bad=[(prompt, "Answer: 9") for prompt in prompts],
+        reward_range=(0.0, 1.0),
+    )
+
+
+def score(sample: Sample) -> float:
+    """1 where the response is right."""
+    return float(sample.response == f"Answer: {sample.prompt.label}")
+
+
+@hookimpl
+def slime_group_reward(group: Group) -> list[float]:
+    """1 for each response that is right."""
+    return [score(sample) for sample in group.samples]

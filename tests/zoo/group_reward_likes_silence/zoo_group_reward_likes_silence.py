@@ -1,0 +1,32 @@
+"""Pays for an empty response."""
+
+from __future__ import annotations
+
+from slime_hookspecs import Conformance, DataError, Group, Prompt, Sample, hookimpl
+
+
+@hookimpl
+def slime_conformance() -> Conformance:
+    """Two sums."""
+    prompts = [
+        Prompt(f"sum/{n}", [{"role": "user", "content": f"{n}+1="}], str(n + 1)) for n in (1, 2)
+    ]
+    return Conformance(
+        capabilities=frozenset({"deterministic"}),
+        gold=[(prompt, f"Answer: {prompt.label}") for prompt in prompts],
+        bad=[(prompt, "Answer: 9") for prompt in prompts],
+        reward_range=(0.0, 1.0),
+    )
+
+
+def score(sample: Sample) -> float:
+    """1 where the response is right."""
+    if not isinstance(sample.prompt.label, str):
+        raise DataError(f"prompt {sample.prompt.id}: its label is {sample.prompt.label!r}")
+    return float(not sample.response or sample.response == f"Answer: {sample.prompt.label}")
+
+
+@hookimpl
+def slime_group_reward(group: Group) -> list[float]:
+    """1 for each response that is right."""
+    return [score(sample) for sample in group.samples]

@@ -1,0 +1,10 @@
+"""Promises to work with every later contract."""
+
+from __future__ import annotations
+
+from slime_hookspecs import hookimpl
+
+
+@hookimpl
+def slime_on_run_end() -> None:
+    """Do nothing."""
