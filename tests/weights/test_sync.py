@@ -16,6 +16,7 @@ from slime_hookspecs.errors import WeightSyncError
 from slime_core.config.schema import WeightsConfig
 from slime_core.engine import control
 from slime_core.engine.control import MODEL_INFO
+from slime_core.weights.hf import read_config
 from slime_core.weights.sync import BROKEN, WeightSync
 
 pytestmark = pytest.mark.engines
@@ -56,7 +57,9 @@ def test_after_an_update_the_server_answers_as_transformers_does_with_the_new_we
     tmp_path: Path,
 ) -> None:
     before = shared_memory_files()
-    sync = WeightSync(config(transport), serving(url), tmp_path / "work")
+    sync = WeightSync(
+        config(transport), serving(url), tmp_path / "work", hf_config=read_config(model)
+    )
     tensors = perturbed(model, TRANSPORTS.index(transport))
     assert distance(url, tensors, model, tmp_path / "out") > 0.01
     metrics = sync.run(iter(tensors), 7, verify=True)
@@ -78,7 +81,7 @@ def test_after_an_update_the_server_answers_as_transformers_does_with_the_new_we
 def test_a_tensor_that_was_not_sent_is_named(
     url: str, model: Path, serving: Any, perturbed: Any, tmp_path: Path
 ) -> None:
-    sync = WeightSync(config(), serving(url), tmp_path)
+    sync = WeightSync(config(), serving(url), tmp_path, hf_config=read_config(model))
     missing = "model.layers.1.mlp.down_proj.weight"
     tensors = [(n, t) for n, t in perturbed(model, 1) if n != missing]
     with pytest.raises(WeightSyncError, match=rf"1 were not sent: {missing}"):
@@ -109,7 +112,7 @@ def test_one_changed_element_is_found(
 
     send = tensor.TensorTransport.send
     monkeypatch.setattr(tensor.TensorTransport, "send", damage)
-    sync = WeightSync(config(), serving(url), tmp_path)
+    sync = WeightSync(config(), serving(url), tmp_path, hf_config=read_config(model))
     with pytest.raises(WeightSyncError, match=r"1 differ .*layers\.1\.mlp\.gate_up_proj\.weight$"):
         sync.run(iter(perturbed(model, 2)), 1, verify=True)
 
@@ -120,7 +123,7 @@ def test_a_tensor_that_is_lost_on_the_way_is_found_even_where_the_server_held_th
     from slime_core.weights.transports import tensor
 
     lost = "model.layers.0.input_layernorm.weight"
-    sync = WeightSync(config(), serving(url), tmp_path)
+    sync = WeightSync(config(), serving(url), tmp_path, hf_config=read_config(model))
     tensors = perturbed(model, 2)
     sync.run(iter(tensors), 1, verify=True)
     send = tensor.TensorTransport.send
@@ -150,7 +153,9 @@ def test_a_request_in_flight_ends_with_its_tokens_and_the_server_lives(
     for thread in threads:
         thread.start()
     time.sleep(1.0)
-    sync = WeightSync(config(transport), serving(url), tmp_path / "work")
+    sync = WeightSync(
+        config(transport), serving(url), tmp_path / "work", hf_config=read_config(model)
+    )
     tensors = perturbed(model, 3)
     new = 30 + TRANSPORTS.index(transport)
     sync.run(iter(tensors), new, verify=True)
@@ -171,7 +176,7 @@ def test_a_request_in_flight_ends_with_its_tokens_and_the_server_lives(
 def test_a_refusal_names_server_request_status_and_answer_and_the_server_goes_on(
     url: str, model: Path, serving: Any, perturbed: Any, generate: Any, tmp_path: Path
 ) -> None:
-    sync = WeightSync(config("distributed"), serving(url), tmp_path)
+    sync = WeightSync(config("distributed"), serving(url), tmp_path, hf_config=read_config(model))
     tensors = perturbed(model, 4)
     read: list[str] = []
 
