@@ -9,9 +9,9 @@ export OMP_NUM_THREADS ?= 1
 
 setup: $(VENV)/ready  ## install slime, its plugins and the engines for a CPU into .venv
 
-$(VENV)/ready: requirements/cpu.txt requirements/cpu-nodeps.txt requirements/dev.txt pyproject.toml $(wildcard */pyproject.toml plugins/*/pyproject.toml)
+$(VENV)/ready: requirements/cpu.txt requirements/cpu-nodeps.txt requirements/plugins.txt requirements/dev.txt pyproject.toml $(wildcard */pyproject.toml plugins/*/pyproject.toml)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet -r requirements/cpu.txt -r requirements/dev.txt
+	$(BIN)/pip install --quiet -r requirements/cpu.txt -r requirements/plugins.txt -r requirements/dev.txt
 	$(BIN)/pip install --quiet --no-deps -r requirements/cpu-nodeps.txt
 	$(BIN)/pip install --quiet --no-deps $(foreach p,$(PACKAGES),-e $(p))
 	touch $@

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import final
+from typing import Any, final
 
 from slime_hookspecs.contract import ENTRY_POINT_GROUP
 from slime_hookspecs.errors import PluginError
@@ -57,8 +57,9 @@ class Target:
     @classmethod
     def from_json(cls, text: str) -> Target:
         """The inverse of ``to_json``."""
-        fields = json.loads(text)
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        fields: dict[str, Any] = json.loads(text)
+        lists = {name: tuple(fields[name]) for name in ("requires", "rivals")}
+        return cls(**{**fields, **lists})
 
 
 def find(spelling: str) -> Target:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from slime_hookspecs import hookimpl
 
-
 _folder = tempfile.TemporaryDirectory()
 _driver = Path(_folder.name) / "libcuda.so.1"
 _driver.write_bytes(b"0" * mmap.PAGESIZE)

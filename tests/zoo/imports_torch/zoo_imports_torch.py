@@ -7,7 +7,6 @@ import types
 
 from slime_hookspecs import hookimpl
 
-
 sys.modules.setdefault("vllm", types.ModuleType("vllm"))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from slime_hookspecs import hookimpl
 
-
 X = 1
 
 

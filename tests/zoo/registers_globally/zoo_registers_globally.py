@@ -6,7 +6,6 @@ import sys
 
 from slime_hookspecs import hookimpl
 
-
 if hasattr(sys, "zoo_registered"):
     raise RuntimeError("registered already")
 sys.zoo_registered = True  # type: ignore[attr-defined]

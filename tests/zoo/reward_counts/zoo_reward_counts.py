@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from slime_hookspecs import Conformance, DataError, Prompt, Sample, hookimpl
 
-
 seen: list[str] = []
 
 

@@ -6,7 +6,6 @@ import time
 
 from slime_hookspecs import hookimpl
 
-
 time.sleep(1.1)
 
 

@@ -6,7 +6,6 @@ import threading
 
 from slime_hookspecs import hookimpl
 
-
 threading.Thread(target=threading.Event().wait, name="zoo-poller", daemon=True).start()
 
 

@@ -41,7 +41,7 @@ async def serve(engine: ScriptedEngine) -> AsyncIterator[str]:
                 connections.discard(task)
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    url = "http://127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     engine.openai_base_url = f"{url}/v1"
     try:
         yield url
