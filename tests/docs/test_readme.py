@@ -44,8 +44,10 @@ def test_the_first_plugin_is_found_bound_and_planned(
     plugin: Path, tiny_model: Callable[[str], Path], tmp_path: Path
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "slime_core.cli", "--plugin", "reverse", "--dry-run"]
-        + ["--model", str(tiny_model("qwen3"))],
+        [
+            *(sys.executable, "-m", "slime_core.cli", "--plugin", "reverse", "--dry-run"),
+            *("--model", str(tiny_model("qwen3"))),
+        ],
         env={**os.environ, "PYTHONPATH": str(plugin)},
         capture_output=True,
         text=True,
