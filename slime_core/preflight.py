@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ def preflight(launch: Launch) -> RunInfo:
     """
     config = launch.config
     info = run_info(config, launch.resume)
+    check_installed(config)
     check_model(config, info.model)
     check_local(config)
     check_pass_through(config)
@@ -52,6 +54,34 @@ def default_name(config: Config) -> str:
     """``<date>-<time>-<plugin>``."""
     task = config.plugins[0].split(":")[-1] if config.plugins else "run"
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{task}"
+
+
+def check_installed(config: Config) -> None:
+    """Refuse to start without the engines that the run needs, before any of them is imported.
+
+    Raises:
+        ConfigError: with what is missing and how to install it.
+    """
+    needed = {"ray": "ray", "torch": "torch", "transformers": "transformers"}
+    needed |= {"aiohttp": "aiohttp", "numpy": "numpy"}
+    if rank_count(config):
+        needed |= {"megatron.core": "megatron-core", "safetensors": "safetensors"}
+    if server_count(config):
+        needed |= {"sglang": "sglang", "sglang_router": "sglang-router"}
+    missing = [package for module, package in needed.items() if not is_importable(module)]
+    if missing:
+        raise ConfigError(
+            f"not installed: {', '.join(missing)}; on a GPU machine: pip install "
+            "'slime-rl[engines]', on a CPU: make setup. `slime doctor` shows the rest"
+        )
+
+
+def is_importable(module: str) -> bool:
+    """Whether a module is there, without importing it (but for its parents)."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def check_model(config: Config, model: Path) -> None:

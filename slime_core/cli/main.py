@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
+
+BROKEN_PIPE = 141
+"""Exit status where nobody reads the output any more, likewise."""
 
 SHORT_HELP = """\
 usage: slime --plugin NAME --model DIR [options]    start a run
@@ -30,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         print("slime: interrupted", file=sys.stderr)
         return getattr(stop, "exit_status", INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output has seen enough, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
     except Exception as error:
         from slime_core.cli.errors import report
 

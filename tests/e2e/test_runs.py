@@ -81,3 +81,28 @@ def test_saved_rollouts_are_replayed_without_a_server(
     assert not list((tmp_path / "b" / "logs").glob("server*"))
     assert all("train/loss" in row for row in metrics(tmp_path / "b")[1:])
     assert trained.left_behind() == []
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        ("--train-tp", 2, "--engine-servers", 2, "--weights-transport", "distributed"),
+        ("--train-pp", 2, "--weights-transport", "disk", "--plugin", "tensorboard"),
+        ("--train-dp", 2, "--megatron-use-distributed-optimizer", "--weights-verify", "always"),
+    ],
+    ids=["tp2, two servers, distributed", "pp2, disk, tensorboard", "dp2, distributed optimizer"],
+)
+def test_a_run_takes_any_layout_and_transport(
+    slime: Any, model: Path, tmp_path: Path, metrics: Any, layout: tuple[Any, ...]
+) -> None:
+    run_dir = tmp_path / "run"
+    run = slime("--model", model, "--run-dir", run_dir, "--eval-every", 0, *SMALL, *layout)
+    assert run.process.returncode == 0, run.errors
+    assert run.left_behind() == []
+    before, *steps = metrics(run_dir)
+    assert before["sync/verified_tensors"] > 0
+    assert all(row["train/train_rollout_logprob_diff"] <= 1e-4 for row in steps)
+    if "--weights-verify" in layout:
+        assert all(row["sync/verified_tensors"] > 0 for row in steps)
+    if "tensorboard" in layout:
+        assert list((run_dir / "tensorboard").iterdir())
