@@ -39,7 +39,7 @@ from pathlib import Path
 from slime_core.engine.child import Child
 child = Child("tree", [sys.executable, "-c", sys.argv[2]], Path(sys.argv[1]), dict(os.environ))
 child.start()
-print(os.fork(), flush=True)
+os.write(1, f"{os.fork()}\\n".encode())  # one write, so that two lines never mix
 time.sleep(100)
 """
 

@@ -6,6 +6,7 @@ reads one line back. The child answers on a pipe of its own, so that a plugin ma
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -98,10 +99,8 @@ class Child:
         self._kill()
         self._process.wait()
         if self._process.stdin is not None:
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
-            except BrokenPipeError:
-                pass
         if self._answers >= 0:
             os.close(self._answers)
             self._answers = -1

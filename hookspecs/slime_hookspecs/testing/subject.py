@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import hashlib
 import importlib
 import inspect
@@ -223,11 +222,6 @@ class Subject:
             total.update(f"{path.relative_to(file.parent)}\0{len(content)}\0".encode())
             total.update(content)
         return f"sha256:{total.hexdigest()}"
-
-    @functools.cache  # noqa: B019
-    def remember(self, function: Callable[[Subject], Any]) -> Any:
-        """What ``function(subject)`` returned the first time, for checks that share a measurement."""
-        return function(self)
 
 
 def _is_package(file: Path) -> bool:

@@ -126,8 +126,8 @@ def test_pytest_makes_each_check_an_item(plugin: str, tmp_path: Path) -> None:
     environment = {"PYTHONPATH": str(tmp_path), "PATH": ""}
     found = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert found.returncode == 1, found.stdout + found.stderr
-    assert "PASSED slime[own_filter]::filter.total" in found.stdout
-    assert "FAILED slime[own_filter]::filter.reasons" in found.stdout
+    assert "PASSED ::slime[own_filter]::filter.total" in found.stdout
+    assert "FAILED ::slime[own_filter]::filter.reasons" in found.stdout
     assert "own_filter 2.0 · slime conformance" in found.stdout
 
 
