@@ -37,7 +37,9 @@ class ConformancePlugin:
         """Add the checks after the tests that were collected."""
         for name in dict.fromkeys(self._names):
             try:
-                suite = ConformanceSuite.from_parent(session, name=f"slime[{name}]", plugin=name)
+                suite = ConformanceSuite.from_parent(
+                    session, name=f"slime[{name}]", nodeid=f"slime[{name}]", plugin=name
+                )
             except UserError as error:
                 raise pytest.UsageError(str(error)) from error
             self._suites.append(suite)
@@ -107,4 +109,5 @@ class ConformanceItem(pytest.Item):
 
     def reportinfo(self) -> tuple[str, int | None, str]:
         """Where pytest says that the test is."""
-        return self.parent.name if self.parent else "slime", None, self.name
+        # With a domain pytest would write its dots as `::`.
+        return str(self.path), None, ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -119,15 +120,15 @@ def test_an_unknown_check_names_the_nearest(plugin: str) -> None:
 
 @with_("")
 def test_pytest_makes_each_check_an_item(plugin: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", "-rA"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v"]
     command += ["--rootdir", str(tmp_path), str(tmp_path), "--slime-plugin", plugin]
     if "slime-plugin" not in _pytest("--help"):
         command += ["-p", "slime_hookspecs.testing.pytest_plugin"]
     environment = {"PYTHONPATH": str(tmp_path), "PATH": ""}
     found = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert found.returncode == 1, found.stdout + found.stderr
-    assert "PASSED ::slime[own_filter]::filter.total" in found.stdout
-    assert "FAILED ::slime[own_filter]::filter.reasons" in found.stdout
+    assert re.search(r"slime\[own_filter\]::filter\.total PASSED", found.stdout)
+    assert re.search(r"slime\[own_filter\]::filter\.reasons FAILED", found.stdout)
     assert "own_filter 2.0 · slime conformance" in found.stdout
 
 

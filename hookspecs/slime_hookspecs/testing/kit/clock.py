@@ -13,7 +13,7 @@ T = TypeVar("T")
 GRACE_S: Final = 0.02
 
 
-class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[valid-type, misc]
+class _JumpingSelector(selectors.DefaultSelector):
     """Waits for sockets a moment, then moves the clock instead of waiting on."""
 
     jumped = 0.0

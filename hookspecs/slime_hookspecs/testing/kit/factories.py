@@ -23,7 +23,7 @@ def make_prompt(text: str = "2+2=", label: Any = "4", **fields: Any) -> Prompt:
     [{'role': 'user', 'content': '1+1='}]
     """
     values = {"id": f"prompt-{text}", "messages": [{"role": "user", "content": text}]}
-    return Prompt(**{**values, "label": label, **fields})  # type: ignore[arg-type]
+    return Prompt(**{**values, "label": label, **fields})
 
 
 def make_sample(
@@ -85,7 +85,7 @@ def make_run(directory: Path = Path(), **facts: Any) -> RunInfo:
         "samples_per_prompt": 4,
         "max_response_tokens": 512,
     }
-    return RunInfo(**{**values, **facts})  # type: ignore[arg-type]
+    return RunInfo(**{**values, **facts})
 
 
 def make_context(options: Any = None, run: RunInfo | None = None, **fields: Any) -> AnyContext:
