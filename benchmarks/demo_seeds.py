@@ -41,8 +41,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     seeds = parser.parse_args().seeds
-    runs = [demo(seed) | {"reward": "exact"} for seed in seeds]
-    runs.append(demo(seeds[0], "--random-reward") | {"reward": "random"})
+    runs = [demo(seed) | {"scored_by": "exact match"} for seed in seeds]
+    runs.append(demo(seeds[0], "--random-reward") | {"scored_by": "chance"})
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     result = {"machine": platform.processor() or platform.machine(), **versions, "runs": runs}
     RESULTS.mkdir(exist_ok=True)
