@@ -96,4 +96,12 @@ def open_journal(launch: Launch, run_dir: RunDir, run: RunInfo, start: int) -> I
         bar = Progress(run.steps, launch.config.observe.progress, done=start)
         observers = Observers(launch.bound, failures)
         journal = Journal(run_dir, writer, stack.enter_context(bar), observers, trackers, failures)
-        yield journal
+        status = "error"
+        try:
+            yield journal
+            status = "success"
+        except KeyboardInterrupt:
+            status = "interrupted"
+            raise
+        finally:
+            journal.end_run(status, {})
