@@ -31,7 +31,6 @@ class Cardinality(enum.Enum):
     WEIGHTED = "named, weighted set"  #: all, summed with ``--reward-weight PLUGIN=W``
     CHAIN = "ordered chain"  #: all, in plan order
     ALL = "all"  #: all, independent of each other
-    BY_NAME = "by name"  #: picked by the name that the configuration gives
 
 
 class Colour(enum.Enum):

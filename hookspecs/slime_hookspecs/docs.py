@@ -20,7 +20,6 @@ CARDINALITIES: Final = {
     Cardinality.WEIGHTED: "all that implement it, summed; `--reward-weight PLUGIN=WEIGHT`",
     Cardinality.CHAIN: "all that implement it, in the order of the plan",
     Cardinality.ALL: "all that implement it, independent of each other",
-    Cardinality.BY_NAME: "picked by the name that the configuration gives",
 }
 
 FAILURES: Final = {

@@ -161,15 +161,3 @@ class SlimeSpecs:
     @hook(C.ALL, K.SYNC, P.DRIVER, F.COUNT)
     def slime_tracker(self, options: Any, run: RunInfo) -> Tracker:  # type: ignore[empty-body]
         """Open a tracker. Called once, before step 0."""
-
-    @hook(C.BY_NAME, K.SYNC, P.TRAINER, F.STOP)
-    def slime_trainer(self, options: Any, run: RunInfo) -> Any:
-        """Provisional: another training backend, by name. No host calls it yet."""
-
-    @hook(C.BY_NAME, K.SYNC, P.TRAINER, F.STOP)
-    def slime_model_map(self, hf_config: Mapping[str, Any]) -> Any:
-        """Provisional: HF <-> trainer weight names of an architecture. No host calls it yet."""
-
-    @hook(C.BY_NAME, K.SYNC, P.TRAINER, F.STOP)
-    def slime_weight_transport(self, options: Any, run: RunInfo) -> Any:
-        """Provisional: another way to carry weights to servers. No host calls it yet."""

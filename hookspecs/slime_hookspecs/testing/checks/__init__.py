@@ -36,6 +36,8 @@ TIERS: Final = (
     "group_reward",
     "filter",
     "generate",
+    "wrap",
+    "observe",
     "advantage",
     "loss",
     "execution",
