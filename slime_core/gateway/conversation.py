@@ -1,0 +1,244 @@
+"""One sample's calls as a tree of turns: each path from the root is a trace, token for token."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, final
+
+from slime_hookspecs.engine import Sampling
+from slime_hookspecs.records import StopReason
+from slime_hookspecs.trace import Trace
+
+from slime_core.gateway import messages as history
+from slime_core.gateway.errors import ApiError
+from slime_core.gateway.messages import Key, Message
+from slime_core.gateway.parsing import Parsers
+from slime_core.gateway.template import Template
+
+#: What a template writes last where it opens the model's reasoning itself.
+THINK: Final = "<think>"
+
+
+class Writer(Protocol):
+    """What a conversation needs of an engine handle."""
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens, prompt and response together."""
+
+    async def generate(self, trace: Trace, sampling: Sampling | None = None) -> StopReason:
+        """Continue the trace."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One answer of the model.
+
+    Attributes:
+        message: The assistant message, for a chat; ``{"text": ...}`` for a completion.
+        stop: Why it ended.
+        prompt_tokens: Tokens before it.
+        tokens: Its tokens as sampled, ``[n]``.
+        logprobs: Their log-probs, ``[n]``.
+    """
+
+    message: Message
+    stop: StopReason
+    prompt_tokens: int
+    tokens: tuple[int, ...]
+    logprobs: tuple[float, ...]
+
+
+@final
+@dataclass(slots=True, eq=False)
+class _Node:
+    """The conversation up to the end of one turn of the model."""
+
+    trace: Trace
+    messages: Sequence[Message]
+    text: str = ""
+    followed: bool = False
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A chat request: its messages, the key of their history, tools, and the reasoning's state."""
+
+    messages: Sequence[Message]
+    key: Key
+    tools: Sequence[dict[str, Any]] | None
+    opened: bool
+
+
+@final
+class Conversation:
+    """All that an agent asked for one sample.
+
+    A request whose history ends where an earlier turn ended continues that turn's trace; the turn's
+    tokens stay as sampled and only the new messages are rendered. Any other history (the first one,
+    one that was edited or compacted) begins a trace of its own.
+
+    Args:
+        writer: Generates; its own handle, not the plugin's.
+        template: The model's chat template.
+        parsers: What turns text into calls and reasoning.
+        counts: Where events are counted, by metric name.
+    """
+
+    def __init__(
+        self, writer: Writer, template: Template, parsers: Parsers, counts: Counter[str]
+    ) -> None:
+        self._writer = writer
+        self._template = template
+        self._parsers = parsers
+        self._counts = counts
+        self._nodes: dict[Key, _Node] = {}
+        self._turns: list[_Node] = []
+
+    @property
+    def traces(self) -> list[Trace]:
+        """A trace for each branch, in the order in which their last turns ended."""
+        return [node.trace for node in self._turns if not node.followed]
+
+    async def chat(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[dict[str, Any]] | None,
+        arguments: Mapping[str, Any],
+        sampling: Sampling,
+        choices: int,
+    ) -> list[Turn]:
+        """Answer a conversation.
+
+        Args:
+            messages: In normal form.
+            tools: Offered tools, in OpenAI's form.
+            arguments: Further arguments of the chat template.
+            sampling: How to sample.
+            choices: How many answers, each a branch of its own.
+
+        Raises:
+            ApiError: the conversation cannot be rendered, or does not fit.
+        """
+        start = history.start_key(tools, dict(arguments))
+        keys = list(history.keys(start, messages))
+        parent, begun = self._begin(messages, keys, tools, arguments)
+        asked = _Asked(messages, keys[-1], tools, self._opens_reasoning(begun))
+        work = (self._write(begun.copy(), sampling, parent, asked) for _ in range(choices))
+        return list(await asyncio.gather(*work))
+
+    async def complete(
+        self, prompt: str | Sequence[int], sampling: Sampling, choices: int
+    ) -> list[Turn]:
+        """Continue plain text or tokens.
+
+        Raises:
+            ApiError: the prompt does not fit.
+        """
+        parent, begun, text = self._resume(prompt)
+        work = (self._continue(begun.copy(), sampling, parent, text) for _ in range(choices))
+        return list(await asyncio.gather(*work))
+
+    def _begin(
+        self,
+        messages: Sequence[Message],
+        keys: Sequence[Key],
+        tools: Sequence[dict[str, Any]] | None,
+        arguments: Mapping[str, Any],
+    ) -> tuple[_Node | None, Trace]:
+        """The turn that the messages go on from, if any, and the trace to continue."""
+        for place in range(len(messages) - 2, -1, -1):
+            if (node := self._nodes.get(keys[place])) is None:
+                continue
+            new = messages[place + 1 :]
+            last = node.trace.segments[-1].tokens[-1]
+            added = self._template.added(node.messages, new, tools, arguments, last)
+            if added is not None:
+                trace = node.trace.copy()
+                trace.append_observed(added)
+                return node, trace
+        if self._turns:
+            self._counts["gateway/branches"] += 1
+        trace = Trace()
+        trace.append_prompt(self._template.whole(messages, tools, arguments))
+        return None, trace
+
+    def _resume(self, prompt: str | Sequence[int]) -> tuple[_Node | None, Trace, str]:
+        if isinstance(prompt, str):
+            found = [one for one in self._turns if one.text and prompt.startswith(one.text)]
+            node = max(found, key=lambda one: len(one.text), default=None)
+            rest = self._template.encode(prompt[len(node.text) :]) if node else []
+            tokens, text = ([] if node else self._template.prompt(prompt)), prompt
+        else:
+            given = list(prompt)
+            found = [one for one in self._turns if given[: len(one.trace)] == one.trace.tokens]
+            node = max(found, key=lambda one: len(one.trace), default=None)
+            rest = given[len(node.trace) :] if node else []
+            tokens, text = ([] if node else given), ""
+        trace = node.trace.copy() if node else Trace()
+        trace.append_prompt(tokens) if node is None else trace.append_observed(rest)
+        return node, trace, text
+
+    async def _write(
+        self, trace: Trace, sampling: Sampling, parent: _Node | None, asked: _Asked
+    ) -> Turn:
+        before = len(trace)
+        stop, tokens, logprobs = await self._generate(trace, sampling)
+        text = self._template.decode(
+            self._words(tokens), special=bool(self._parsers.tool_calls and asked.tools)
+        )
+        message = self._parsers.message(text, asked.tools, asked.opened)
+        (normal,) = history.normal([message])
+        node = _Node(trace, [*asked.messages, normal])
+        self._add(node, parent)
+        self._nodes[history.next_key(asked.key, normal)] = node
+        return Turn(message, stop, before, tokens, logprobs)
+
+    async def _continue(
+        self, trace: Trace, sampling: Sampling, parent: _Node | None, prompt: str
+    ) -> Turn:
+        before = len(trace)
+        stop, tokens, logprobs = await self._generate(trace, sampling)
+        text = self._template.decode(self._words(tokens), special=False)
+        self._add(_Node(trace, (), prompt + text if prompt else ""), parent)
+        return Turn({"text": text}, stop, before, tokens, logprobs)
+
+    async def _generate(
+        self, trace: Trace, sampling: Sampling
+    ) -> tuple[StopReason, tuple[int, ...], tuple[float, ...]]:
+        before, most = len(trace), self._writer.context_length
+        known = len(trace.segments)
+        stop = await self._writer.generate(trace, sampling)
+        if stop is StopReason.ABORTED:
+            raise ApiError(503, "the run ended this sample", code="aborted")
+        written = trace.segments[known:]
+        if not written:
+            raise ApiError(
+                400,
+                f"This model's maximum context length is {most} tokens, and the conversation has "
+                f"{before}",
+                code="context_length_exceeded",
+                param="messages",
+            )
+        return stop, written[0].tokens, written[0].logprobs
+
+    def _add(self, node: _Node, parent: _Node | None) -> None:
+        self._counts["gateway/turns"] += 1
+        if parent is not None:
+            parent.followed = True
+        self._turns.append(node)
+
+    def _words(self, tokens: tuple[int, ...]) -> tuple[int, ...]:
+        """The tokens without the one that ended the turn."""
+        ended = bool(tokens) and self._template.ends_turn(tokens[-1])
+        return tokens[:-1] if ended else tokens
+
+    def _opens_reasoning(self, trace: Trace) -> bool:
+        if self._parsers.reasoning is None:
+            return False
+        return self._template.decode(trace.tokens[-4:], special=True).rstrip().endswith(THINK)

@@ -1,0 +1,99 @@
+"""A writer that follows a script, a tokenizer with a tool template, and a running gateway."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slime_hookspecs import Sampling, StopReason, Trace
+
+from slime_core.gateway.conversation import Conversation
+from slime_core.gateway.parsing import Parsers
+from slime_core.gateway.server import Gateway
+from slime_core.gateway.template import Template
+
+TEMPLATE = """
+{%- if tools %}{{ '<|system|>Tools: ' + (tools | tojson) + '<|end|>\\n' }}{% endif %}
+{%- for m in messages %}
+{{- '<|' + m['role'] + '|>' + m['content'] }}
+{%- for call in m.get('tool_calls') or [] %}
+{{- '<tool_call>\\n' + (call['function'] | tojson) + '\\n</tool_call>' }}
+{%- endfor %}
+{{- '<|end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}
+"""
+
+
+@dataclass
+class Writer:
+    """Writes what ``script`` holds, in turn: text that ends its turn, or ``(tokens, stop)``."""
+
+    tokenizer: Any
+    script: list[str | tuple[Sequence[int], StopReason]]
+    context_length: int = 4096
+    asked: list[list[int]] = field(default_factory=list)
+    sampled: list[Sampling | None] = field(default_factory=list)
+    delay_s: float = 0.0
+    ended: list[str] = field(default_factory=list)
+
+    async def generate(self, trace: Trace, sampling: Sampling | None = None) -> StopReason:
+        self.asked.append(trace.tokens)
+        self.sampled.append(sampling)
+        line = self.script[(len(self.asked) - 1) % len(self.script)]
+        try:
+            await asyncio.sleep(self.delay_s)
+        except asyncio.CancelledError:
+            self.ended.append("cancelled")
+            raise
+        if len(trace) >= self.context_length:
+            return StopReason.CONTEXT
+        tokens, stop = line if isinstance(line, tuple) else (self.words(line), StopReason.STOP)
+        trace.append_sampled(tokens, [-0.25] * len(tokens), len(self.asked))
+        return stop
+
+    def words(self, text: str) -> list[int]:
+        return [*self.tokenizer.encode(text, add_special_tokens=False), self.end]
+
+    @property
+    def end(self) -> int:
+        end: int = self.tokenizer.eos_token_id
+        return end
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tiny_model_dir: Path) -> Any:
+    """The tiny tokenizer with a template that knows tools."""
+    import transformers
+
+    found = transformers.AutoTokenizer.from_pretrained(tiny_model_dir)
+    found.chat_template = TEMPLATE
+    return found
+
+
+@pytest.fixture(scope="session")
+def writer(tokenizer: Any) -> Callable[..., Writer]:
+    """``writer(*script)`` makes one."""
+    return lambda *script, **changes: Writer(tokenizer, list(script), **changes)
+
+
+@pytest.fixture
+def conversation(tokenizer: Any) -> Callable[..., Conversation]:
+    """``conversation(writer)`` begins one."""
+    return lambda writer, parsers=None, counts=None: Conversation(
+        writer, Template(tokenizer), parsers or Parsers(), Counter() if counts is None else counts
+    )
+
+
+@pytest.fixture
+async def gateway(tokenizer: Any) -> AsyncIterator[Gateway]:
+    """A gateway that listens, with Qwen's tool parser."""
+    served = Gateway(tokenizer, "tiny", Parsers(tool_calls="qwen25"))
+    await served.start()
+    yield served
+    await served.close()
