@@ -39,7 +39,23 @@ class Engine(Protocol):
 
     @property
     def openai_base_url(self) -> str:
-        """Base URL for clients that know only the OpenAI API."""
+        """Base URL of this sample for clients that know only the OpenAI API.
+
+        What they ask there is kept in ``openai_traces``, token for token.
+        """
+
+    @property
+    def openai_api_key(self) -> str:
+        """The key that those clients send."""
+
+    @property
+    def openai_traces(self) -> list[Trace]:
+        """What was asked through ``openai_base_url`` so far: one trace for each conversation.
+
+        A request that carries on a conversation carries on its trace. One whose history was edited
+        or compacted begins a trace of its own; so does each of several answers. In the order in
+        which their last turns ended. The traces are the gateway's own: copy one before you append.
+        """
 
     @property
     def context_length(self) -> int:

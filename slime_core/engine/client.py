@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, final
+from typing import Any, Final, Protocol, final
 
 from slime_hookspecs.engine import Sampling
 from slime_hookspecs.errors import EngineError
@@ -23,7 +23,25 @@ RESERVED: Final = 7
 
 ROUTING_KEY: Final = "X-SMG-Routing-Key"
 
+_NO_GATEWAY: Final = "no gateway runs here, so there is no OpenAI API to speak to"
 _NO_SERVERS: Final = "this run has no servers (--engine-servers 0), so nothing can be generated"
+
+
+class Recording(Protocol):
+    """What agents asked for one sample."""
+
+    @property
+    def traces(self) -> list[Trace]:
+        """One trace for each conversation."""
+
+
+class AgentGateway(Protocol):
+    """Serves agents over the OpenAI API."""
+
+    key: str
+
+    def open(self, writer: Session) -> tuple[str, Recording]:
+        """A base URL for one sample, served as long as the recording is held."""
 
 
 @final
@@ -39,6 +57,7 @@ class EngineClient:
 
     Attributes:
         weight_version: Version of the weights that the servers hold now; its owner sets it.
+        gateway: Where agents speak to, if any; its owner sets it.
     """
 
     def __init__(
@@ -55,6 +74,7 @@ class EngineClient:
         self.defaults = defaults
         self.context_length = context_length
         self.weight_version = 0
+        self.gateway: AgentGateway | None = None
         self._transport = Transport(address.router_url, retries) if address else None
         self._background: set[asyncio.Task[Any]] = set()
 
@@ -110,22 +130,37 @@ class EngineClient:
 class Session:
     """What a plugin knows as ``Engine``: one sample's way to the servers."""
 
-    __slots__ = ("_calls", "_client", "_headers", "_name", "_seed")
+    __slots__ = ("_calls", "_client", "_headers", "_index", "_opened", "_seed")
 
     def __init__(self, client: EngineClient, sample_index: int, seed: int | None) -> None:
         self._client = client
-        self._name = f"sample-{sample_index}"
+        self._index = sample_index
         self._headers = {ROUTING_KEY: self._name}
         # Never without a seed: servers that honour seeds give all requests without one the same.
         self._seed = random.getrandbits(62) if seed is None else seed
         self._calls = itertools.count()
+        self._opened: tuple[str, Recording] | None = None
 
     @property
     def openai_base_url(self) -> str:
-        """Base URL for clients that know only the OpenAI API."""
+        """Base URL of this sample for clients that know only the OpenAI API."""
         if self._client.address is None:
             raise EngineError(_NO_SERVERS)
-        return f"{self._client.address.router_url}/v1"
+        if self._opened is None:
+            # A handle of its own: the recording must not hold the one that holds it.
+            writer = Session(self._client, self._index, call_seed(self._seed, -1))
+            self._opened = self._gateway.open(writer)
+        return self._opened[0]
+
+    @property
+    def openai_api_key(self) -> str:
+        """The key that those clients send."""
+        return self._gateway.key
+
+    @property
+    def openai_traces(self) -> list[Trace]:
+        """What was asked through ``openai_base_url`` so far."""
+        return self._opened[1].traces if self._opened else []
 
     @property
     def context_length(self) -> int:
@@ -183,6 +218,16 @@ class Session:
         """POST JSON through the router and return the JSON answer, as ``Engine.post`` says."""
         reply: dict[str, Any] = await self._client.transport.post(path, body, self._headers)
         return reply
+
+    @property
+    def _name(self) -> str:
+        return f"sample-{self._index}"
+
+    @property
+    def _gateway(self) -> AgentGateway:
+        if self._client.gateway is None:
+            raise EngineError(_NO_GATEWAY)
+        return self._client.gateway
 
     async def _request(self, trace: Trace, parameters: dict[str, Any]) -> Any:
         transport = self._client.transport

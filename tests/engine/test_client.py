@@ -268,6 +268,51 @@ async def test_many_requests_are_in_flight_at_once(client: Any, stand_in: Any) -
         assert await asyncio.gather(*tasks) == [StopReason.STOP] * 300
 
 
+class Kept:
+    """A gateway that notes who writes for it."""
+
+    key = "sk-1"
+    traces: list[Trace]
+
+    def __init__(self) -> None:
+        self.writers: list[Any] = []
+        self.traces = [prompt()]
+
+    def open(self, writer: Any) -> tuple[str, Kept]:
+        self.writers.append(writer)
+        return f"http://gateway/{len(self.writers)}/v1", self
+
+
+async def test_a_session_is_opened_at_the_gateway_once_when_it_is_first_asked_for(
+    client: Any,
+) -> None:
+    client.gateway = gateway = Kept()
+    one, two = client.session(1, 7), client.session(2, 7)
+    assert (one.openai_traces, gateway.writers) == ([], [])
+    assert [one.openai_base_url, one.openai_base_url] == ["http://gateway/1/v1"] * 2
+    assert two.openai_base_url == "http://gateway/2/v1"
+    assert (one.openai_api_key, one.openai_traces) == ("sk-1", gateway.traces)
+    assert one not in gateway.writers
+
+
+async def test_agents_meet_the_server_of_their_sample(client: Any, stand_in: Any) -> None:
+    stand_in.replies = [written([5], [-0.5])]
+    client.gateway = gateway = Kept()
+    session = client.session(4, 7)
+    _ = session.openai_base_url
+    for each in (session, gateway.writers[0]):
+        await each.generate(prompt())
+    assert {h[ROUTING_KEY] for h in stand_in.headers} == {"sample-4"}
+    seeds = [body["sampling_params"]["sampling_seed"] for _, body in stand_in.requests]
+    assert len(set(seeds)) == 2
+
+
+async def test_without_a_gateway_there_is_no_url_for_agents(client: Any) -> None:
+    for name in ("openai_base_url", "openai_api_key"):
+        with pytest.raises(EngineError, match="no gateway runs here"):
+            getattr(client.session(0, None), name)
+
+
 async def test_a_run_without_servers_renders_and_refuses_to_generate(tiny_model_dir: Path) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_model_dir)
     client = EngineClient(None, tokenizer, defaults=RUN, context_length=CONTEXT, retries=0)

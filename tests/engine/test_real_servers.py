@@ -256,7 +256,6 @@ async def test_a_refused_request_says_what_the_server_said(client: EngineClient)
 
 async def test_the_openai_endpoint_answers(client: EngineClient, serving: Serving) -> None:
     session = client.session(0, 0)
-    assert session.openai_base_url == serving.router.url + "/v1"
     body = {
         "model": str(serving.model),
         "messages": [{"role": "user", "content": "2+3="}],
