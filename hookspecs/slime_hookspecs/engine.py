@@ -88,6 +88,39 @@ class Engine(Protocol):
     ) -> list[int]:
         """Token ids of a conversation in the model's chat template."""
 
+    def parse(self, trace: Trace, tools: Sequence[dict[str, Any]] | None = None) -> Message:
+        """The assistant message that the model's last turn in the trace is.
+
+        Tool calls and reasoning are found by SGLang's parsers of the names that
+        ``--sglang-tool-call-parser`` and ``--sglang-reasoning-parser`` give. ``tool_calls`` has
+        OpenAI's form, arguments as JSON text; a malformed call stays in ``content``.
+
+        Raises:
+            EngineError: tools are given and the run names no parser for calls.
+        """
+
+    def extend(
+        self,
+        trace: Trace,
+        messages: Sequence[Message],
+        new: Sequence[Message],
+        tools: Sequence[dict[str, Any]] | None = None,
+    ) -> list[int]:
+        """Token ids to append after a turn of the model, so that it may speak again.
+
+        They are the end of its turn where it did not write that itself, the new messages, and the
+        beginning of its next turn. The turn's own tokens stay as they were sampled.
+
+        Args:
+            trace: Ends with the model's turn.
+            messages: The conversation so far, the turn's message last.
+            new: What tools, users or an environment say next.
+            tools: Tools that the conversation began with.
+
+        Raises:
+            EngineError: the chat template does not keep earlier turns as they are.
+        """
+
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of token ids, special tokens left out."""
 

@@ -106,6 +106,16 @@ class Trace:
         return self.tokens[self.prompt_length :]
 
     @property
+    def last_turn(self) -> list[int]:
+        """Token ids that the model wrote since anything else was appended: its turn so far."""
+        turn: list[tuple[int, ...]] = []
+        for segment in reversed(self._segments):
+            if segment.kind != "sampled":
+                break
+            turn.append(segment.tokens)
+        return list(chain.from_iterable(reversed(turn)))
+
+    @property
     def sampled_length(self) -> int:
         """Number of tokens that the served model wrote."""
         return sum(len(s.tokens) for s in self._segments if s.kind == "sampled")

@@ -158,3 +158,15 @@ def test_a_trace_shows_its_segments_and_cannot_be_a_key() -> None:
     assert repr(trace) == "Trace(prompt[2], sampled[1])"
     with pytest.raises(TypeError):
         hash(trace)
+
+
+def test_the_last_turn_is_what_was_sampled_since_anything_else() -> None:
+    trace = Trace()
+    assert trace.last_turn == []
+    trace.append_prompt([1])
+    trace.append_sampled([2], [-1.0], 0)
+    trace.append_observed([3])
+    assert trace.last_turn == []
+    trace.append_sampled([4], [-1.0], 0)
+    trace.append_sampled([5, 6], [-1.0, -1.0], 1)
+    assert trace.last_turn == [4, 5, 6]

@@ -15,7 +15,9 @@ from slime_hookspecs.trace import Trace
 
 from slime_core.engine import answer, control
 from slime_core.engine.address import ServingAddress
+from slime_core.engine.parsing import TAIL, Parsers
 from slime_core.engine.sampling import budget, call_seed, merged
+from slime_core.engine.template import Template
 from slime_core.engine.transport import Transport
 
 #: SGLang takes no prompt that leaves fewer tokens of the context than this.
@@ -24,6 +26,11 @@ RESERVED: Final = 7
 ROUTING_KEY: Final = "X-SMG-Routing-Key"
 
 _NO_GATEWAY: Final = "no gateway runs here, so there is no OpenAI API to speak to"
+_NO_PARSER: Final = (
+    "tools are offered, and nothing says how this model writes calls: give "
+    "--sglang-tool-call-parser a name, e.g. qwen25, llama3 or mistral"
+)
+_CHANGES_TURNS: Final = "the chat template does not keep earlier turns of the model as they are"
 _NO_SERVERS: Final = "this run has no servers (--engine-servers 0), so nothing can be generated"
 
 
@@ -54,6 +61,7 @@ class EngineClient:
         defaults: The run's sampling, for whatever a call leaves open.
         context_length: Most tokens, prompt and response together.
         retries: Times that a request is sent again when no server answered.
+        parsers: What finds tool calls and reasoning in the model's text.
 
     Attributes:
         weight_version: Version of the weights that the servers hold now; its owner sets it.
@@ -68,9 +76,12 @@ class EngineClient:
         defaults: Sampling,
         context_length: int,
         retries: int,
+        parsers: Parsers | None = None,
     ) -> None:
         self.address = address
         self.tokenizer = tokenizer
+        self.template = Template(tokenizer)
+        self.parsers = parsers or Parsers()
         self.defaults = defaults
         self.context_length = context_length
         self.weight_version = 0
@@ -205,6 +216,29 @@ class Session:
             return_dict=True,
         )
         return list(rendered["input_ids"])
+
+    def parse(self, trace: Trace, tools: Sequence[dict[str, Any]] | None = None) -> Message:
+        """The assistant message in the trace's last turn, as ``Engine.parse`` says."""
+        client = self._client
+        if tools and client.parsers.tool_calls is None:
+            raise EngineError(_NO_PARSER)
+        turn = trace.last_turn
+        before = trace.tokens[-len(turn) - TAIL : -len(turn)] if turn else []
+        return client.parsers.read(client.template, before, turn, tools)
+
+    def extend(
+        self,
+        trace: Trace,
+        messages: Sequence[Message],
+        new: Sequence[Message],
+        tools: Sequence[dict[str, Any]] | None = None,
+    ) -> list[int]:
+        """Token ids to append after a turn of the model, as ``Engine.extend`` says."""
+        template = self._client.template
+        added = template.added(messages, new, tools, {}, trace.last_turn[-1])
+        if added is None:
+            raise EngineError(_CHANGES_TURNS)
+        return added
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of token ids, special tokens left out."""

@@ -6,20 +6,17 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, final
+from typing import Any, Protocol, final
 
 from slime_hookspecs.engine import Sampling
 from slime_hookspecs.records import StopReason
 from slime_hookspecs.trace import Trace
 
+from slime_core.engine.parsing import Parsers
+from slime_core.engine.template import Template
 from slime_core.gateway import messages as history
 from slime_core.gateway.errors import ApiError
 from slime_core.gateway.messages import Key, Message
-from slime_core.gateway.parsing import Parsers
-from slime_core.gateway.template import Template
-
-#: What a template writes last where it opens the model's reasoning itself.
-THINK: Final = "<think>"
 
 
 class Writer(Protocol):
@@ -67,12 +64,11 @@ class _Node:
 @final
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A chat request: its messages, the key of their history, tools, and the reasoning's state."""
+    """A chat request: its messages, the key of their history, and tools."""
 
     messages: Sequence[Message]
     key: Key
     tools: Sequence[dict[str, Any]] | None
-    opened: bool
 
 
 @final
@@ -128,7 +124,7 @@ class Conversation:
         start = history.start_key(tools, dict(arguments))
         keys = list(history.keys(start, messages))
         parent, begun = self._begin(messages, keys, tools, arguments)
-        asked = _Asked(messages, keys[-1], tools, self._opens_reasoning(begun))
+        asked = _Asked(messages, keys[-1], tools)
         work = (self._write(begun.copy(), sampling, parent, asked) for _ in range(choices))
         return list(await asyncio.gather(*work))
 
@@ -187,24 +183,21 @@ class Conversation:
     async def _write(
         self, trace: Trace, sampling: Sampling, parent: _Node | None, asked: _Asked
     ) -> Turn:
-        before = len(trace)
+        before = trace.tokens
         stop, tokens, logprobs = await self._generate(trace, sampling)
-        text = self._template.decode(
-            self._words(tokens), special=bool(self._parsers.tool_calls and asked.tools)
-        )
-        message = self._parsers.message(text, asked.tools, asked.opened)
+        message = self._parsers.read(self._template, before, tokens, asked.tools)
         (normal,) = history.normal([message])
         node = _Node(trace, [*asked.messages, normal])
         self._add(node, parent)
         self._nodes[history.next_key(asked.key, normal)] = node
-        return Turn(message, stop, before, tokens, logprobs)
+        return Turn(message, stop, len(before), tokens, logprobs)
 
     async def _continue(
         self, trace: Trace, sampling: Sampling, parent: _Node | None, prompt: str
     ) -> Turn:
         before = len(trace)
         stop, tokens, logprobs = await self._generate(trace, sampling)
-        text = self._template.decode(self._words(tokens), special=False)
+        text = self._template.decode(self._template.words(tokens), special=False)
         self._add(_Node(trace, (), prompt + text if prompt else ""), parent)
         return Turn({"text": text}, stop, before, tokens, logprobs)
 
@@ -232,13 +225,3 @@ class Conversation:
         if parent is not None:
             parent.followed = True
         self._turns.append(node)
-
-    def _words(self, tokens: tuple[int, ...]) -> tuple[int, ...]:
-        """The tokens without the one that ended the turn."""
-        ended = bool(tokens) and self._template.ends_turn(tokens[-1])
-        return tokens[:-1] if ended else tokens
-
-    def _opens_reasoning(self, trace: Trace) -> bool:
-        if self._parsers.reasoning is None:
-            return False
-        return self._template.decode(trace.tokens[-4:], special=True).rstrip().endswith(THINK)

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from slime_hookspecs.records import StopReason
 
+from slime_core.engine.template import Template
 from slime_core.gateway.conversation import Turn
-from slime_core.gateway.template import Template
 
 #: Characters of text in one event of a stream.
 PIECE: Final = 64

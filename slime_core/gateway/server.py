@@ -15,11 +15,11 @@ import orjson
 from aiohttp import web
 from slime_hookspecs.errors import EngineError
 
+from slime_core.engine.parsing import Parsers
+from slime_core.engine.template import Template, TemplateError
 from slime_core.gateway import messages, replies, wire
 from slime_core.gateway.conversation import Conversation, Turn, Writer
 from slime_core.gateway.errors import ApiError, bad
-from slime_core.gateway.parsing import Parsers
-from slime_core.gateway.template import Template
 
 LOG = logging.getLogger("slime.gateway")
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -89,6 +89,8 @@ class Gateway:
             return await handler(request)
         except ApiError as error:
             return self._refusal(error)
+        except TemplateError as error:
+            return self._refusal(bad(str(error), "messages"))
         except EngineError as error:
             return self._refusal(ApiError(502, str(error), code="engine"))
         except web.HTTPException as error:

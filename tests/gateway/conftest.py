@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from slime_hookspecs import Sampling, StopReason, Trace
 
+from slime_core.engine.parsing import Parsers
+from slime_core.engine.template import Template
 from slime_core.gateway.conversation import Conversation
-from slime_core.gateway.parsing import Parsers
 from slime_core.gateway.server import Gateway
-from slime_core.gateway.template import Template
 
 TEMPLATE = """
 {%- if tools %}{{ '<|system|>Tools: ' + (tools | tojson) + '<|end|>\\n' }}{% endif %}

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slime_hookspecs import Sampling, StopReason, Trace
 
+from slime_core.engine.parsing import Parsers
+from slime_core.engine.template import Template
 from slime_core.gateway.conversation import Conversation, Turn
 from slime_core.gateway.errors import ApiError
 from slime_core.gateway.messages import normal
-from slime_core.gateway.parsing import Parsers
-from slime_core.gateway.template import Template
 
 SYSTEM = {"role": "system", "content": "Be brief."}
 HELLO = {"role": "user", "content": "Hello"}

@@ -17,8 +17,8 @@ from slime_hookspecs import Sampling, Trace
 from slime_core.engine.address import ServingAddress
 from slime_core.engine.client import EngineClient
 from slime_core.engine.options import check_router, check_sglang
+from slime_core.engine.parsing import Parsers
 from slime_core.engine.process import RouterProcess, ServerProcess
-from slime_core.gateway.parsing import Parsers
 from slime_core.gateway.server import Gateway
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(400)]

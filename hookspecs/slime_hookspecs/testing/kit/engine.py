@@ -11,7 +11,9 @@ from typing import Any, Final, TypeAlias, final
 from slime_hookspecs.engine import Sampling
 from slime_hookspecs.errors import EngineError
 from slime_hookspecs.records import Message, StopReason
+from slime_hookspecs.testing.kit.calls import parse
 from slime_hookspecs.testing.kit.faults import MALFORMED_ANSWER, Fault, Turn
+from slime_hookspecs.testing.kit.recording import Recording
 from slime_hookspecs.testing.kit.tokenizer import ASSISTANT, END, TinyTokenizer
 from slime_hookspecs.trace import Trace
 
@@ -46,6 +48,26 @@ class EngineCall:
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the engine wrote in one call, however it was asked.
+
+    Attributes:
+        asked: Tokens that it was asked to continue.
+        tokens: Tokens that it wrote.
+        logprobs: Their log-probs.
+        weight_version: Version of the weights that wrote them.
+        stop: Why it ended.
+    """
+
+    asked: tuple[int, ...]
+    tokens: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    weight_version: int
+    stop: StopReason
+
+
+@final
 class ScriptedEngine:
     """Implements ``slime_hookspecs.Engine`` without servers.
 
@@ -70,6 +92,9 @@ class ScriptedEngine:
 
     Attributes:
         calls: Every request so far.
+        openai_api_key: What clients of ``openai_base_url`` send.
+        openai_recording: Their conversations.
+        written: What came of those that were answered.
         renders: Number of conversations rendered so far.
     """
 
@@ -90,10 +115,18 @@ class ScriptedEngine:
         self.max_new_tokens = max_new_tokens
         self.weight_version = weight_version
         self.openai_base_url = openai_base_url
+        self.openai_api_key = "sk-scripted"
+        self.openai_recording = Recording()
         self.tokenizer = tokenizer or TinyTokenizer()
         self.calls: list[EngineCall] = []
+        self.written: list[Written] = []
         self.renders = 0
         self._numbers = itertools.count()
+
+    @property
+    def openai_traces(self) -> list[Trace]:
+        """What was asked through ``openai_base_url`` while ``serve`` lasted."""
+        return self.openai_recording.traces
 
     async def generate(self, trace: Trace, sampling: Sampling | None = None) -> StopReason:
         """Continue the trace by the script, as ``Engine.generate`` says."""
@@ -115,6 +148,21 @@ class ScriptedEngine:
         """Token ids of a conversation in the tokenizer's chat template."""
         self.renders += 1
         return self.tokenizer.render(messages, tools, add_generation_prompt=add_generation_prompt)
+
+    def parse(self, trace: Trace, tools: Sequence[dict[str, Any]] | None = None) -> Message:
+        """The assistant message in the trace's last turn; calls are ``<tool_call>`` JSON."""
+        return parse(self.decode(trace.last_turn), tools)
+
+    def extend(
+        self,
+        trace: Trace,
+        messages: Sequence[Message],
+        new: Sequence[Message],
+        tools: Sequence[dict[str, Any]] | None = None,
+    ) -> list[int]:
+        """Token ids to append after a turn of the model, as ``Engine.extend`` says."""
+        ended = trace.last_turn[-1:] == [END]
+        return [*([] if ended else [END]), *self.tokenizer.render(new)]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of token ids, special tokens left out."""
@@ -165,7 +213,14 @@ class ScriptedEngine:
         await asyncio.sleep(0)
         for _ in turn.tokens if turn.delay_s else ():
             await asyncio.sleep(turn.delay_s)
+        if not turn.malformed:
+            self._note(trace, turn)
         return turn
+
+    def _note(self, trace: Trace, turn: Turn) -> None:
+        asked, tokens = tuple(trace.tokens), tuple(turn.tokens)
+        values = tuple(logprobs(tokens, len(asked)))
+        self.written.append(Written(asked, tokens, values, self.weight_version, turn.stop))
 
     def _planned(self, trace: Trace, sampling: Sampling) -> tuple[list[int], StopReason]:
         """What the script has the model write, within the budget, and why it ends."""

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, final
 
 from slime_hookspecs.errors import EngineError
+from slime_hookspecs.testing.kit.calls import parse
 from slime_hookspecs.testing.kit.engine import EngineCall, ScriptedEngine
 
 _REASONS: Final = {200: "OK", 400: "Bad Request", 404: "Not Found", 503: "Service Unavailable"}
@@ -112,20 +113,42 @@ class _Endpoints:
         budget = body.get("max_completion_tokens") or body.get("max_tokens")
         parameters = {"max_new_tokens": budget, "stop": body.get("stop")}
         status, answer = await self._generate(
-            {"input_ids": tokens, "sampling_params": parameters, "rid": body.get("rid")}
+            {
+                "input_ids": tokens,
+                "sampling_params": parameters,
+                "rid": body.get("rid"),
+                "return_logprob": True,
+            }
         )
-        return (status, _completion(body, answer)) if status == 200 else (status, answer)
+        if status == 200 and "finish_reason" in answer["meta_info"]:
+            self._record(tokens, answer)
+            return status, _completion(body, answer, tokens)
+        return status, answer  # A malformed answer stays one.
+
+    def _record(self, asked: list[int], answer: Mapping[str, Any]) -> None:
+        meta = answer["meta_info"]
+        values = [row[0] for row in meta["output_token_logprobs"]]
+        version = int(meta["weight_version"])
+        self.engine.openai_recording.add(asked, answer["output_ids"], values, version)
 
 
-def _completion(body: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
-    """OpenAI's JSON for SGLang's."""
+def _completion(
+    body: Mapping[str, Any], answer: Mapping[str, Any], asked: list[int]
+) -> dict[str, Any]:
+    """OpenAI's JSON for SGLang's, with the fields that SGLang adds on request."""
     meta = answer["meta_info"]
-    if "finish_reason" not in meta:
-        return dict(answer)  # A malformed answer stays one.
     written, given = meta["completion_tokens"], meta.get("prompt_tokens", 0)
     usage = {"prompt_tokens": given, "completion_tokens": written, "total_tokens": given + written}
-    message = {"role": "assistant", "content": answer["text"]}
-    choice = {"index": 0, "message": message, "finish_reason": meta["finish_reason"]["type"]}
+    message = parse(answer["text"], body.get("tools"))
+    reason = "tool_calls" if message.get("tool_calls") else meta["finish_reason"]["type"]
+    choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": reason}
+    if body.get("return_token_ids"):
+        choice |= {"prompt_token_ids": asked, "response_token_ids": answer["output_ids"]}
+    if body.get("return_meta_info"):
+        choice["meta_info"] = meta
+    if body.get("logprobs"):
+        values = [row[0] for row in meta["output_token_logprobs"]]
+        choice["logprobs"] = {"content": [{"logprob": value} for value in values]}
     return {
         "id": f"chatcmpl-{meta['id']}",
         "object": "chat.completion",
@@ -133,6 +156,7 @@ def _completion(body: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str,
         "model": body.get("model", "scripted"),
         "choices": [choice],
         "usage": usage,
+        "metadata": {"weight_version": meta["weight_version"]},
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final, final
 
 from slime_hookspecs.records import Message
+from slime_hookspecs.testing.kit.calls import spell
 
 SPECIALS: Final = (
     "<|pad|>",
@@ -84,4 +85,4 @@ def _text(message: Message) -> str:
     if not isinstance(content, str):
         content = "".join(str(part.get("text", "")) for part in content)
     calls = message.get("tool_calls")
-    return content + (json.dumps(calls) if calls else "")
+    return content + spell(calls or ())

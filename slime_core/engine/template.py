@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, final
 
-from slime_core.gateway.errors import bad
-from slime_core.gateway.messages import Message
+from slime_hookspecs.records import Message
 
 #: Stands where the model's own words stand, while the words after them are rendered.
 MARK: Final = "\u2063slime\u2063turn\u2063"
+
+
+class TemplateError(ValueError):
+    """A conversation that the model's chat template does not take."""
 
 
 @final
@@ -64,7 +67,7 @@ class Template:
         """Text of a conversation, up to where the model's next turn begins.
 
         Raises:
-            ApiError: the template refuses the conversation.
+            TemplateError: the template refuses the conversation.
         """
         try:
             rendered: str = self._tokenizer.apply_chat_template(
@@ -75,9 +78,7 @@ class Template:
                 **arguments,
             )
         except Exception as error:
-            raise bad(
-                f"the chat template refuses this conversation: {error}", "messages"
-            ) from error
+            raise TemplateError(f"the chat template refuses this conversation: {error}") from error
         return rendered
 
     def prompt(self, text: str) -> list[int]:
@@ -92,9 +93,10 @@ class Template:
         """Text of tokens; ``special`` keeps special ones."""
         return str(self._tokenizer.decode(list(tokens), skip_special_tokens=not special))
 
-    def ends_turn(self, token: int) -> bool:
-        """Whether a token is special, and so no part of an answer's text at its end."""
-        return token in self._tokenizer.all_special_ids
+    def words(self, turn: Sequence[int]) -> Sequence[int]:
+        """The tokens of a turn without the special one that ended it."""
+        ended = bool(turn) and turn[-1] in self._tokenizer.all_special_ids
+        return turn[:-1] if ended else turn
 
     def _encode(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False))

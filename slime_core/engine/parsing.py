@@ -5,10 +5,17 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Final, final
+
+from slime_hookspecs.records import Message
 
 from slime_core.engine import cpu
-from slime_core.gateway.messages import Message
+from slime_core.engine.template import Template
+
+#: What a template writes last where it opens the model's reasoning itself.
+THINK: Final = "<think>"
+#: Tokens before a turn in which that is looked for.
+TAIL: Final = 4
 
 
 @final
@@ -23,6 +30,26 @@ class Parsers:
 
     tool_calls: str | None = None
     reasoning: str | None = None
+
+    def read(
+        self,
+        template: Template,
+        before: Sequence[int],
+        turn: Sequence[int],
+        tools: Sequence[dict[str, Any]] | None,
+    ) -> Message:
+        """The assistant message in a turn of the model.
+
+        Args:
+            template: Decodes.
+            before: Tokens before the turn; only the last few are looked at.
+            turn: Tokens of the turn as sampled.
+            tools: Tools that it was offered.
+        """
+        with_calls = bool(self.tool_calls and tools)
+        text = template.decode(template.words(turn), special=with_calls)
+        tail = template.decode(before[-TAIL:], special=True) if self.reasoning else ""
+        return self.message(text, tools, tail.rstrip().endswith(THINK))
 
     def message(self, text: str, tools: Sequence[dict[str, Any]] | None, opened: bool) -> Message:
         """The assistant message in some text, arguments as JSON text.
