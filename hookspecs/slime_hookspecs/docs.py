@@ -1,15 +1,18 @@
-"""Writes the reference of all hooks as Markdown, from the hooks themselves.
+"""Writes the reference of all hooks as Markdown, from the hooks themselves and their examples.
 
-``python -m slime_hookspecs.docs`` prints it.
+``python -m slime_hookspecs.docs`` prints it; ``--json`` prints the contract as JSON instead.
 """
 
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator
 from typing import Final
 
 from slime_hookspecs.contract import API_VERSION, HOOKS, Cardinality, HookInfo, OnFailure
+from slime_hookspecs.examples import EXAMPLES
+from slime_hookspecs.export import to_text
 from slime_hookspecs.specs import SlimeSpecs
 
 COLUMNS: Final = ("hook", "cardinality", "colour", "process", "on failure", "since")
@@ -34,10 +37,11 @@ def markdown() -> str:
     """The whole page."""
     parts = [
         "# Hooks",
-        f"Contract version {API_VERSION}. Written by `python -m slime_hookspecs.docs`; "
-        "change the docstrings in `slime_hookspecs/specs.py` instead of this page.",
+        f"Contract version {API_VERSION}. Written by `python -m slime_hookspecs.docs`; change the "
+        "docstrings in `slime_hookspecs/specs.py` or the examples in `slime_hookspecs/examples/` "
+        "instead of this page.",
         "An implementation has the hook's name, is marked `@hookimpl`, and takes any subset of "
-        "the arguments.",
+        "the arguments. The examples are run by tests as they stand here.",
         _table(),
         _legend("Cardinality", {c.value: text for c, text in CARDINALITIES.items()}),
         _legend("On failure", {f.value: text for f, text in FAILURES.items()}),
@@ -67,9 +71,23 @@ def _legend(title: str, meanings: dict[str, str]) -> str:
 
 
 def _section(info: HookInfo) -> str:
-    spec = getattr(SlimeSpecs, info.name)
-    text = inspect.getdoc(spec) or ""
-    return f"## {info.name}\n\n```python\n{_signature(info.name)}\n```\n\n{text}"
+    text = inspect.getdoc(getattr(SlimeSpecs, info.name)) or ""
+    parts = [
+        f"## {info.name}",
+        f"```python\n{_signature(info.name)}\n```",
+        text,
+        f"*{_promises(info)}*",
+        f"Example:\n\n```python\n{EXAMPLES[info.name].rstrip()}\n```",
+    ]
+    return "\n\n".join(parts)
+
+
+def _promises(info: HookInfo) -> str:
+    """What the table says of a hook, as a line under it."""
+    return (
+        f"Implemented by: {info.cardinality.value}. Colour: {info.colour.value}. "
+        f"Process: {info.process.value}. On failure: {info.on_failure.value}. Since {info.since}."
+    )
 
 
 def _signature(name: str) -> str:
@@ -92,4 +110,4 @@ def _arguments(signature: inspect.Signature) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    print(markdown(), end="")
+    print(to_text() if "--json" in sys.argv[1:] else markdown(), end="")
