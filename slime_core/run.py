@@ -24,6 +24,7 @@ from slime_core.observe.rundir import RunDir, checkpoint_step, write_json
 from slime_core.observe.summary import Status, summarise
 from slime_core.plugins import Plan, compare
 from slime_core.preflight import preflight
+from slime_core.rollout.provenance import origins
 from slime_core.train import train
 
 _log = logging.getLogger("slime.run")
@@ -149,6 +150,7 @@ def _write_ending(
         times_s={"start": start_s},
         checkpoint=checkpoint,
         hf=hf,
+        plugins=origins(launch.plan),
     )
     run_dir.write_summary(summary)
     if launch.config.observe.report:

@@ -42,6 +42,9 @@ class RolloutConfig:
     )
     generate_timeout_s: float = opt(600.0, "seconds that one sample may take to generate", above=0)
     reward_timeout_s: float = opt(30.0, "seconds that one reward may take, from its start", above=0)
+    loop_lag_limit_s: float = opt(
+        1.0, "seconds that a hook may keep the event loop before it is named", above=0
+    )
     reward_workers: int = opt(
         1, "worker processes for rewards written as plain functions", at_least=1
     )
@@ -156,6 +159,9 @@ class Config:
     )
     max_failed_fraction: float = opt(
         0.2, "stop when more than this part of a step's samples fails", at_least=0, at_most=1
+    )
+    check_plugins: int = opt(
+        16, "calls of each rollout hook to check at the start of a run; 0 is off", at_least=0
     )
     debug_rollout_only: bool = opt(False, "generate and score; start no trainer")
     debug_train_only: bool = opt(False, "train on --rollout-replay; start no server")

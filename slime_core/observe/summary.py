@@ -34,6 +34,8 @@ class Summary(TypedDict):
     #: newest checkpoint, and the folder of the trained HF model
     checkpoint: str | None
     hf: str | None
+    #: distribution, version and code of each plugin
+    plugins: dict[str, str]
 
 
 def summarise(
@@ -48,6 +50,7 @@ def summarise(
     eval_after: Mapping[str, float] | None = None,
     checkpoint: Path | None = None,
     hf: Path | None = None,
+    plugins: Mapping[str, str] | None = None,
 ) -> Summary:
     """The summary of a run from its metrics and what only the driver knows.
 
@@ -62,6 +65,7 @@ def summarise(
         eval_after: Last held-out metrics; by default those of the last row that has some.
         checkpoint: Newest checkpoint.
         hf: Folder of the trained model.
+        plugins: Distribution, version and code of each plugin.
     """
     steps = [row for row in rows if _is_step(row)]
     measured = [found for row in rows if (found := _held_out(row))]
@@ -78,6 +82,7 @@ def summarise(
         "eval_after": dict(eval_after or (measured[-1] if measured else {})),
         "checkpoint": None if checkpoint is None else str(checkpoint),
         "hf": None if hf is None else str(hf),
+        "plugins": dict(plugins or {}),
     }
 
 

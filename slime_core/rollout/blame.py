@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -24,9 +25,24 @@ class Origin:
 
 def blame(error: BaseException, hook: BoundHook, where: str) -> None:
     """Note plugin, hook and sample on an exception, unless somebody further in was blamed."""
-    if getattr(error, _MARK, None) is None:
-        setattr(error, _MARK, Origin(hook.plugin, hook.hook))
-        error.add_note(f"in plugin {hook.plugin} {hook.version}, hook {hook.hook}, {where}")
+    # Not setattr and add_note: an exception that is a frozen dataclass refuses both.
+    attributes = vars(error)
+    if _MARK not in attributes:
+        attributes[_MARK] = Origin(hook.plugin, hook.hook)
+        note = f"in plugin {hook.plugin} {hook.version}, hook {hook.hook}, {where}"
+        attributes["__notes__"] = [*attributes.get("__notes__", ()), note]
+
+
+def cancelled_itself(hook: BoundHook) -> SampleError | None:
+    """The record of a ``CancelledError`` that nobody asked for; ``None`` where somebody did.
+
+    One that was asked for passes untouched. One that a plugin lets escape by mistake would end the
+    step as if it had been stopped.
+    """
+    task = asyncio.current_task()
+    if task is None or task.cancelling():
+        return None
+    return SampleError(hook.plugin, hook.hook, "CancelledError", "the plugin cancelled itself")
 
 
 def sample_error(error: BaseException, hook: str) -> SampleError:

@@ -17,7 +17,7 @@ from slime_hookspecs import (
 )
 
 from slime_core.plugins import BoundHook
-from slime_core.rollout.blame import CORE, blame, sample_error
+from slime_core.rollout.blame import CORE, blame, cancelled_itself, sample_error
 from slime_core.rollout.contexts import Contexts, MakeContext, Scene
 from slime_core.rollout.hooks import Hooks
 from slime_core.rollout.rewards import Scorer
@@ -80,13 +80,9 @@ class Episodes:
             sample.stop = StopReason.TIMEOUT if timed_out else StopReason.FAILED
             return [sample], engine
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            sample.error = cancelled_itself(self._hook)
+            if sample.error is None:
                 raise
-            # Nobody stopped this task: the plugin let a cancellation of its own escape.
-            sample.error = SampleError(
-                self._hook.plugin, GENERATE, "CancelledError", "the plugin cancelled itself"
-            )
             sample.stop = StopReason.FAILED
             return [sample], engine
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import final
 
-from slime_core.plugins import Bound, BoundHook
+from slime_core.plugins import Bound, BoundHook, Plan
+from slime_core.rollout.provenance import by_role, origins
 
 
 @final
@@ -14,7 +16,7 @@ class Hooks:
     """Every hook that the rollout process calls, in plan order.
 
     Attributes:
-        provenance: Which plugin and version fills which role, for ``Sample.provenance``.
+        provenance: Which code fills which role, for ``Sample.provenance``.
     """
 
     data_source: BoundHook
@@ -35,32 +37,41 @@ class Hooks:
         """Whether any reward is a plain function, so that worker processes are needed."""
         return any(not hook.is_async for hook in (*self.rewards, *self.group_rewards))
 
+    def __iter__(self) -> Iterator[BoundHook]:
+        """Each hook of each plugin."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, BoundHook):
+                yield value
+            elif isinstance(value, tuple):
+                yield from value
 
-def look_up(bound: Bound) -> Hooks:
+
+def look_up(bound: Bound, plan: Plan | None = None) -> Hooks:
     """The hooks of ``bound``.
+
+    Args:
+        plan: Says what code they are, for ``provenance``; without it only versions are known.
 
     Raises:
         PluginError: nobody fills a role that exactly one plugin must.
     """
     one = {role: bound.one(f"slime_{role}") for role in ("data_source", "generate", "advantage")}
-    rewards = bound.all("slime_reward")
-    group_rewards = bound.all("slime_group_reward")
-    provenance = {role: _name(hook) for role, hook in one.items()}
-    if rewards or group_rewards:
-        provenance["reward"] = ", ".join(_name(hook) for hook in (*rewards, *group_rewards))
+    rewards, group_rewards = bound.all("slime_reward"), bound.all("slime_group_reward")
+    chains = {
+        role: bound.all(f"slime_{role}") for role in ("filter", "wrap_generate", "wrap_reward")
+    }
+    roles: dict[str, Sequence[BoundHook]] = {role: [hook] for role, hook in one.items()}
+    roles |= {"reward": [*rewards, *group_rewards], **chains}
     return Hooks(
         **one,
         rewards=rewards,
         group_rewards=group_rewards,
-        filters=bound.all("slime_filter"),
-        wrap_generate=bound.all("slime_wrap_generate"),
-        wrap_reward=bound.all("slime_wrap_reward"),
+        filters=chains["filter"],
+        wrap_generate=chains["wrap_generate"],
+        wrap_reward=chains["wrap_reward"],
         on_group=bound.all("slime_on_group"),
         on_rollout=bound.all("slime_on_rollout"),
         eval_sets=bound.all("slime_eval_sets"),
-        provenance=provenance,
+        provenance=by_role(roles, origins(plan) if plan else {}),
     )
-
-
-def _name(hook: BoundHook) -> str:
-    return f"{hook.plugin} {hook.version}"

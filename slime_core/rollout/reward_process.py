@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from slime_core.plugins import Bound, Plan, bind_plan
 from slime_core.rollout import frames
+from slime_core.rollout.live_checks import LiveChecks
 from slime_core.rollout.values import as_reward, as_rewards
 
 Loader: TypeAlias = Callable[[], Bound]
@@ -20,9 +21,9 @@ Loader: TypeAlias = Callable[[], Bound]
 Answer: TypeAlias = tuple[bool, Any]
 
 
-def bind_json(plan_json: str, secrets: Mapping[str, Mapping[str, Any]]) -> Bound:
-    """The plugins of a frozen plan."""
-    return bind_plan(Plan.from_json(plan_json), secrets)
+def bind_json(plan_json: str, secrets: Mapping[str, Mapping[str, Any]], checks: int) -> Bound:
+    """The plugins of a frozen plan, with the first calls of their rewards checked."""
+    return LiveChecks(checks).watch_pooled(bind_plan(Plan.from_json(plan_json), secrets))
 
 
 def main() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeAlias, final
 
-from slime_hookspecs import AnyContext, Group, NextReward, Reward, Sample
+from slime_hookspecs import AnyContext, Group, NextReward, Reward, Sample, SampleError
 
 from slime_core.plugins import BoundHook
-from slime_core.rollout.blame import blame, sample_error
+from slime_core.rollout.blame import blame, cancelled_itself, sample_error
 from slime_core.rollout.contexts import Contexts, MakeContext, Scene
 from slime_core.rollout.hooks import Hooks
 from slime_core.rollout.reward_pool import RewardPool
@@ -49,6 +50,11 @@ class Scorer:
                 blame(error, hook, f"sample {sample.index}")
                 sample.error = sample_error(error, hook.hook)
                 return
+            except asyncio.CancelledError:
+                sample.error = cancelled_itself(hook)
+                if sample.error is None:
+                    raise
+                return
             sample.rewards[hook.plugin] = reward
             total += hook.weight * reward.value
         sample.reward = total
@@ -63,7 +69,13 @@ class Scorer:
                 )
             except Exception as error:
                 blame(error, hook, f"group {group.index}")
-                _fail(scored, error, hook)
+                _fail(scored, sample_error(error, hook.hook))
+                return
+            except asyncio.CancelledError:
+                leaked = cancelled_itself(hook)
+                if leaked is None:
+                    raise
+                _fail(scored, leaked)
                 return
             for sample, reward in zip(scored, values, strict=True):
                 _add(sample, hook, reward)
@@ -122,7 +134,7 @@ def _add(sample: Sample, hook: BoundHook, reward: Reward) -> None:
     sample.reward = (sample.reward or 0.0) + hook.weight * reward.value
 
 
-def _fail(samples: list[Sample], error: Exception, hook: BoundHook) -> None:
+def _fail(samples: list[Sample], error: SampleError) -> None:
     for sample in samples:
-        sample.error = sample_error(error, hook.hook)
+        sample.error = error
         sample.reward = None

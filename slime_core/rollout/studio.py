@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import final
 
@@ -21,7 +22,8 @@ from slime_core.rollout.evaluation import eval_metrics, groups_of
 from slime_core.rollout.finishing import Finishing
 from slime_core.rollout.hooks import Hooks
 from slime_core.rollout.inflight import InFlight
-from slime_core.rollout.lag import watched_loop
+from slime_core.rollout.lag import Lag, Suspects, watched_loop
+from slime_core.rollout.live_checks import LiveChecks
 from slime_core.rollout.observers import Observers
 from slime_core.rollout.reward_pool import RewardPool
 from slime_core.rollout.rewards import Scorer
@@ -39,6 +41,8 @@ class Studio:
     Attributes:
         context_length: Most tokens of prompt and response together.
         pool: Worker processes, if a reward is a plain function.
+        checks: Looks at the first calls of each hook.
+        suspects: Knows whose code blocks the event loop.
     """
 
     config: Config
@@ -48,31 +52,32 @@ class Studio:
     observers: Observers
     context_length: int
     pool: RewardPool | None
+    checks: LiveChecks
+    suspects: Suspects
 
     async def roll(self, scene: Scene, client: Client, drawing: Drawing) -> Rollout:
         """One step's groups, scored, filtered and with advantages."""
         limits = limits_of(self.config)
         account, tally = Account(scene.step, limits), Tally()
         started = time.perf_counter()
-        async with watched_loop() as lag:
+        async with self._watched_loop() as lag:
             inflight = self._in_flight(scene, client, drawing.next_index)
             groups = await collect(drawing, inflight, limits, account, tally)
         seconds = time.perf_counter() - started
         self.give_advantages(scene, groups)
-        metrics = account.metrics() | tally.metrics()
+        metrics = account.metrics() | tally.metrics() | lag.metrics()
         metrics |= {
             "rollout/aborted": float(account.aborted),
             "rollout/failed": float(account.failed_samples),
             "rollout/tokens": float(tally.sampled_tokens),
             "rollout/tokens_per_s": tally.sampled_tokens / max(seconds, 1e-9),
-            "rollout/loop_lag_max_s": lag.max_s,
             "time/rollout_s": seconds,
         }
         return Rollout(scene.step, groups, scene.weight_version, metrics)
 
     def give_advantages(self, scene: Scene, groups: list[Group]) -> None:
         """Set the advantage of each scored sample."""
-        hook = self.hooks.advantage
+        hook = self.checks.hook(self.hooks.advantage)
         make = self.contexts.maker(hook, scene, "group")
         for group in groups:
             set_advantages(group, hook, make(group.index))
@@ -89,20 +94,24 @@ class Studio:
         spare = itertools.count(len(groups) * eval_set.samples_per_prompt)
         inflight = self._in_flight(scene, client, lambda: next(spare))
         try:
-            for group in groups:
-                inflight.start(group)
-            ended = [await inflight.next() for _ in groups]
+            async with self._watched_loop():
+                for group in groups:
+                    inflight.start(group)
+                ended = [await inflight.next() for _ in groups]
         except BaseException:
             await inflight.stop(grace_s=0.0)
             raise
         in_order = sorted((outcome.group for outcome in ended), key=lambda group: group.index)
         return eval_metrics(eval_set, in_order)
 
+    def _watched_loop(self) -> AbstractAsyncContextManager[Lag]:
+        return watched_loop(self.suspects, self.config.rollout.loop_lag_limit_s)
+
     def _in_flight(self, scene: Scene, client: Client, next_index: Callable[[], int]) -> InFlight:
-        config = self.config.rollout
-        scorer = Scorer(self.hooks, self.contexts, scene, self.pool, config.reward_timeout_s)
+        config, hooks = self.config.rollout, self.checks.watch(self.hooks)
+        scorer = Scorer(hooks, self.contexts, scene, self.pool, config.reward_timeout_s)
         episodes = Episodes(
-            self.hooks,
+            hooks,
             self.contexts,
             scene,
             client,
@@ -111,7 +120,7 @@ class Studio:
             next_index=next_index,
         )
         finishing = Finishing(
-            self.hooks, self.contexts, scene, scorer, self.observers, self.context_length
+            hooks, self.contexts, scene, scorer, self.observers, self.context_length
         )
         return InFlight(episodes, finishing.finish, client, config.concurrency)
 

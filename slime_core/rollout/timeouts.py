@@ -64,11 +64,14 @@ class TimeLimit:
             return await work
         except asyncio.CancelledError:
             # Somebody else may have cancelled the task as well: that one goes first.
-            if call.expired and task.uncancel() == 0:
+            if call.expired and task.cancelling() == 1:
                 raise self._error() from None
             raise
         finally:
             call.over = True
+            if call.expired:
+                # Also where the plugin swallowed it, or the task would seem cancelled for ever.
+                task.uncancel()
             while self._calls and self._calls[0].over:
                 self._calls.popleft()
 

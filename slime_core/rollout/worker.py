@@ -32,10 +32,13 @@ from slime_core.rollout.drawing import Drawing
 from slime_core.rollout.evaluation import merged
 from slime_core.rollout.garbage import collect_rarely
 from slime_core.rollout.hooks import Hooks, look_up
+from slime_core.rollout.lag import Suspects
+from slime_core.rollout.live_checks import LiveChecks
 from slime_core.rollout.model import context_length, load_tokenizer
 from slime_core.rollout.observers import Observers
 from slime_core.rollout.reward_pool import RewardPool
 from slime_core.rollout.reward_process import bind_json
+from slime_core.rollout.source import open_source
 from slime_core.rollout.studio import Studio, default_sampling
 
 
@@ -74,9 +77,11 @@ class RolloutWorker:
         """Load plugins, data, tokenizer and reward workers; returns the plan's fingerprint here."""
         plan = Plan.from_json(self._plan_json)
         bound = bind_plan(plan, self._config.plugin)
-        hooks = look_up(bound)
+        observed = await asyncio.to_thread(observe_plan, plan)
+        hooks = look_up(bound, observed)
         self._fields, self._owners = bound.batch_fields, bound.field_owners
         self._tokenizer = await asyncio.to_thread(load_tokenizer, self._run.model)
+        checks = LiveChecks(self._config.check_plugins)
         self._studio = Studio(
             config=self._config,
             run=self._run,
@@ -85,14 +90,16 @@ class RolloutWorker:
             observers=Observers(),
             context_length=context_length(self._config, self._run.model),
             pool=await self._start_pool(hooks),
+            checks=checks,
+            suspects=Suspects(hooks),
         )
-        source = hooks.data_source.call(hooks.data_source.options, self._run)
+        source = open_source(hooks.data_source, self._run, checks)
         per_prompt = self._config.rollout.samples_per_prompt
         self._drawing = Drawing(source, per_prompt, hooks.provenance)
         self._eval_sets = _eval_sets(hooks, self._run)
         self._client = self._open_client(default_sampling(self._config))
         self._collect_as_before = collect_rarely()
-        return observe_plan(plan).fingerprint
+        return observed.fingerprint
 
     async def connect(self, address: ServingAddress | None) -> None:
         """Speak to these servers from now on; lets the worker start while they do."""
@@ -176,7 +183,7 @@ class RolloutWorker:
             return None
         rollout = self._config.rollout
         pool = RewardPool(
-            partial(bind_json, self._plan_json, self._config.plugin),
+            partial(bind_json, self._plan_json, self._config.plugin, self._config.check_plugins),
             workers=rollout.reward_workers,
             timeout_s=rollout.reward_timeout_s,
         )
@@ -186,7 +193,7 @@ class RolloutWorker:
     async def _hand_over(self, scene: Scene, rollout: Rollout) -> StepData:
         studio = self._studio
         await studio.announce(scene, rollout)
-        rollout.metrics["rollout/observer_errors"] = float(studio.observers.errors)
+        rollout.metrics |= studio.observers.metrics()
         shards = self._shards(rollout.groups)
         empty = not any(shard.updates for shard in shards)
         return StepData(_stored(shards), rollout.metrics, empty)

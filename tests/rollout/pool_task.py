@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import subprocess
+import sys
 import time
 from typing import Any
 
@@ -11,6 +14,7 @@ from rollout_fakes import bound_of, hook
 from slime_hookspecs import Group, Reward, Sample
 
 from slime_core.plugins import Bound
+from slime_core.rollout.live_checks import LiveChecks
 
 
 def reward(sample: Sample, ctx: Any) -> Any:
@@ -20,6 +24,17 @@ def reward(sample: Sample, ctx: Any) -> Any:
         time.sleep(60)
     if what == "die":
         os._exit(7)
+    if what == "segfault":
+        ctypes.string_at(0)
+    if what == "exit":
+        sys.exit(3)
+    if what == "memory":
+        os.kill(os.getpid(), signal.SIGKILL)  # as the kernel does where memory runs out
+    if what == "stuck":
+        while True:  # no signal handler, no await, nothing that could be asked to stop
+            signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))
+    if what == "change":
+        sample.metadata["seen"] = True
     if what == "raise":
         raise LookupError("no such answer")
     if what == "text":
@@ -39,6 +54,10 @@ def group_reward(group: Group, ctx: Any) -> list[float]:
 
 def load() -> Bound:
     return bound_of(hook("slime_reward", reward), hook("slime_group_reward", group_reward))
+
+
+def load_checked() -> Bound:
+    return LiveChecks(2).watch_pooled(load())
 
 
 def load_nothing() -> Bound:

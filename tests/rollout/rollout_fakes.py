@@ -16,8 +16,11 @@ from slime_core.plugins import Bound, BoundHook
 from slime_core.rollout.contexts import Contexts
 from slime_core.rollout.drawing import Drawing
 from slime_core.rollout.hooks import look_up
+from slime_core.rollout.lag import Suspects
+from slime_core.rollout.live_checks import LiveChecks
 from slime_core.rollout.observers import Observers
 from slime_core.rollout.reward_pool import RewardPool
+from slime_core.rollout.source import open_source
 from slime_core.rollout.studio import Studio
 
 CONTEXT = 64
@@ -168,8 +171,10 @@ def bound_of(*hooks: BoundHook, source: Source | None = None) -> Bound:
 
 def config_of(**rollout: Any) -> Config:
     failed = rollout.pop("max_failed_fraction", 0.2)
+    checks = rollout.pop("check_plugins", 16)
     settings = {"prompts_per_step": 4, "samples_per_prompt": 2, **rollout}
-    return replace(Config(max_failed_fraction=failed), rollout=RolloutConfig(**settings))
+    config = Config(max_failed_fraction=failed, check_plugins=checks)
+    return replace(config, rollout=RolloutConfig(**settings))
 
 
 def studio_of(
@@ -177,9 +182,11 @@ def studio_of(
 ) -> tuple[Studio, Drawing]:
     found = look_up(bound_of(*hooks, source=source))
     run = RunInfo("t", Path("/nowhere"), Path("/nowhere"), config.seed, 9, 4, 2, 16)
-    studio = Studio(config, run, found, Contexts(run), Observers(), CONTEXT, pool)
+    checks = LiveChecks(config.check_plugins)
+    parts = Contexts(run), Observers(), CONTEXT, pool, checks, Suspects(found)
+    studio = Studio(config, run, found, *parts)
     per_prompt = config.rollout.samples_per_prompt
-    drawing = Drawing(found.data_source.call(None, run), per_prompt, found.provenance)
+    drawing = Drawing(open_source(found.data_source, run, checks), per_prompt, found.provenance)
     return studio, drawing
 
 

@@ -17,6 +17,7 @@ from slime_hookspecs import Group, PluginError, Prompt, RunInfo, Sample
 
 from slime_core.rollout.contexts import Contexts, Scene
 from slime_core.rollout.reward_pool import RewardError, RewardPool
+from slime_core.rollout.reward_process import Loader
 
 HOOK = hook("slime_reward", pool_task.reward)
 GROUP_HOOK = hook("slime_group_reward", pool_task.group_reward)
@@ -26,8 +27,10 @@ CONTEXT = Contexts(RunInfo("t", Path(), Path(), 0, 1, 1, 1, 1)).maker(HOOK, Scen
 
 
 @asynccontextmanager
-async def pool_of(workers: int = 1, timeout_s: float = 20.0) -> AsyncIterator[RewardPool]:
-    pool = RewardPool(pool_task.load, workers=workers, timeout_s=timeout_s)
+async def pool_of(
+    workers: int = 1, timeout_s: float = 20.0, load: Loader = pool_task.load
+) -> AsyncIterator[RewardPool]:
+    pool = RewardPool(load, workers=workers, timeout_s=timeout_s)
     await pool.start()
     try:
         yield pool
@@ -74,19 +77,54 @@ async def test_an_exception_keeps_its_type_and_text() -> None:
             await run(pool, "text")
 
 
-@pytest.mark.parametrize(("label", "kind"), [("hang", "TimeoutError"), ("die", "WorkerDied")])
+@pytest.mark.parametrize(
+    ("label", "kind", "text"),
+    [
+        ("hang", "TimeoutError", "took longer than 1 s"),
+        ("stuck", "TimeoutError", "took longer than 1 s"),
+        ("die", "WorkerDied", "its process ended with status 7"),
+        ("segfault", "WorkerDied", "its process ended with status -11"),
+        ("memory", "WorkerDied", "its process ended with status -9"),
+    ],
+)
 async def test_a_hung_or_dead_worker_costs_one_sample_and_is_replaced(
-    label: str, kind: str
+    label: str, kind: str, text: str
 ) -> None:
     async with pool_of(timeout_s=1.0) as pool:
         before = int(await value(pool, "pid"))
         jobs = [asyncio.create_task(run(pool, what)) for what in (0, label, 0, "pid")]
         first, bad, good, after = await asyncio.gather(*jobs, return_exceptions=True)
         assert isinstance(bad, RewardError)
-        assert bad.kind == kind
+        assert (bad.kind, str(bad)) == (kind, text)
         assert first.value == good.value == 1.0
         assert int(after.value) != before
         assert not is_alive(before)
+
+
+async def test_a_reward_that_calls_exit_fails_as_any_other_and_its_worker_lives_on() -> None:
+    async with pool_of() as pool:
+        before = await value(pool, "pid")
+        with pytest.raises(RewardError) as caught:
+            await run(pool, "exit")
+        assert (caught.value.kind, str(caught.value)) == ("SystemExit", "3")
+        assert await value(pool, "pid") == before
+
+
+async def test_a_pool_outlives_many_deaths() -> None:
+    labels = ["segfault", 0, "hang", 0, "die", 0, "memory", 0, "die", 0]
+    async with pool_of(workers=2, timeout_s=1.0) as pool:
+        found = await asyncio.gather(*(run(pool, one) for one in labels), return_exceptions=True)
+        assert [isinstance(one, RewardError) for one in found] == [True, False] * 5
+        assert await value(pool, 0) == 1.0
+
+
+async def test_first_calls_of_a_worker_are_checked_and_later_ones_are_not() -> None:
+    async with pool_of(load=pool_task.load_checked) as pool:
+        with pytest.raises(RewardError, match="slime_reward, sample 0 of prompt 'p': it changed m"):
+            await run(pool, "change")
+        for _ in range(2):
+            assert await value(pool, 0) == 1.0
+        assert await value(pool, "change") == 1.0
 
 
 async def test_the_timeout_does_not_count_the_time_in_the_queue() -> None:

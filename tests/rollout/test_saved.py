@@ -28,8 +28,12 @@ from slime_core.rollout.contexts import Scene
 async def reward(sample: Sample, ctx: Any) -> Reward:
     if sample.index == 1:
         raise ValueError("no")
-    sample.metadata["turns"] = 2
     return Reward(0.1 + 0.2, {"format": 1.0})
+
+
+async def count_turns(call_next: Any, sample: Sample, engine: Any, ctx: Any) -> Any:
+    sample.metadata["turns"] = 2
+    return await call_next(sample, engine)
 
 
 def rows(rollout: Rollout) -> list[dict[str, Any]]:
@@ -37,7 +41,9 @@ def rows(rollout: Rollout) -> list[dict[str, Any]]:
 
 
 async def test_a_rollout_comes_back_the_same(tmp_path: Path) -> None:
-    studio, drawing = studio_of(config_of(), hook("slime_reward", reward))
+    studio, drawing = studio_of(
+        config_of(), hook("slime_reward", reward), hook("slime_wrap_generate", count_turns)
+    )
     rollout = await studio.roll(Scene(12, 5), FakeClient(), drawing)
     path = saved.save(tmp_path / "rollouts", rollout)
     assert path.name == "step_000012.jsonl"

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from slime_hookspecs.data import DataSource
+from slime_hookspecs.promises import not_json as not_json
+from slime_hookspecs.promises import survives_json as survives_json
 from slime_hookspecs.records import Prompt
 from slime_hookspecs.testing.checks import CheckFailed, NotApplicable, check
 from slime_hookspecs.testing.subject import Subject
@@ -160,26 +162,6 @@ def restores_at_end(subject: Subject) -> None:
 def draw(subject: Subject, count: int) -> list[str]:
     """Fingerprints of the first prompts, for another process to compare."""
     return _prints(_up_to(subject.data_source(), count))
-
-
-def not_json(one: Prompt) -> str:
-    """What of a prompt JSON does not keep, or nothing."""
-    for name in ("messages", "label", "metadata", "tools"):
-        value = getattr(one, name)
-        if not survives_json(value):
-            return (
-                f"prompt {one.id!r}: {name} is {value!r:.200}, "
-                f"which is not the same after a round trip through JSON"
-            )
-    return ""
-
-
-def survives_json(value: Any) -> bool:
-    """Whether JSON gives the same value back."""
-    try:
-        return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
-    except (TypeError, ValueError):
-        return False
 
 
 def _check_restore(subject: Subject, cut: int, then: int) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-import re
 from typing import Final
 
+from slime_hookspecs import promises
 from slime_hookspecs.records import Group, Verdict
 from slime_hookspecs.testing import samples
 from slime_hookspecs.testing.checks import CheckFailed, NotApplicable, check
@@ -25,17 +25,16 @@ def total(subject: Subject) -> None:
         except Exception as error:
             what = f"{type(error).__name__}: {error}"
             raise CheckFailed(f"it raised {what}\n  on rewards {_rewards(group)}") from error
-        if not isinstance(verdict, Verdict) or not isinstance(verdict.keep, bool):
-            raise CheckFailed(f"it returned {verdict!r}; return KEEP or Verdict(False, reason)")
+        if wrong := promises.wrong_verdict(verdict):
+            raise CheckFailed(wrong)
 
 
 @check("filter.reasons", "filter", hooks=HOOKS)
 def reasons(subject: Subject) -> None:
     """A group that is dropped is dropped for a reason in snake_case, which metrics count."""
     for group in _groups(subject):
-        verdict = _verdict(subject, group)
-        if not verdict.keep and not re.fullmatch(r"[a-z][a-z0-9_]*", verdict.reason):
-            raise CheckFailed(f"the reason is {verdict.reason!r}; use a word like 'zero_variance'")
+        if wrong := promises.wrong_reason(_verdict(subject, group)):
+            raise CheckFailed(wrong)
 
 
 @check("filter.order_independent", "filter", hooks=HOOKS)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
+from slime_hookspecs import promises
 from slime_hookspecs.conformance import Example
 from slime_hookspecs.errors import SlimeError
 from slime_hookspecs.records import Prompt, Reward
@@ -71,13 +72,8 @@ def finite(subject: Subject, hook: str) -> None:
     """Every reward, and every metric beside it, is a finite number; a group gets one a sample."""
     for prompt, responses in _by_prompt(_examples(subject)):
         for value in _raw(subject, hook, prompt, responses):
-            if not isinstance(value, float | int | Reward) or isinstance(value, bool):
-                raise CheckFailed(f"it gave {value!r}; give a float or a Reward")
-            reward = _reward(value)
-            numbers = {"value": reward.value, **reward.metrics}
-            for key, number in numbers.items():
-                if not isinstance(number, float | int) or not math.isfinite(number):
-                    raise CheckFailed(f"its {key} is {number!r} on prompt {prompt.id!r}")
+            if wrong := promises.wrong_reward(value):
+                raise CheckFailed(f"on prompt {prompt.id!r} {wrong}")
 
 
 @both("gold")
