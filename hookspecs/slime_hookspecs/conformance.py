@@ -17,6 +17,9 @@ CAPABILITIES: Final[Mapping[str, str]] = {
     "multi_turn": "an episode takes more than one turn of the model",
     "needs_network": "hooks reach for the network",
     "needs_sandbox": "hooks run code that is not the plugin's own",
+    "no_host_sync": "trainer hooks never read a tensor's value, so that the host need not wait",
+    "policy_gradient": "descent makes tokens likelier where the advantage is positive, else less",
+    "zero_on_equal_rewards": "samples of a group with equal rewards get advantage 0",
 }
 """Every capability that a plugin can declare, with what it means."""
 

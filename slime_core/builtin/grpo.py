@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Final
 
-from slime_hookspecs import Context, Group, hookimpl
+from slime_hookspecs import Conformance, Context, Group, hookimpl
 
 EPSILON: Final = 1e-6
 
@@ -54,3 +54,9 @@ def relative(rewards: Sequence[float], *, normalize_std: bool) -> list[float]:
     mean = fmean(rewards)
     scale = stdev(rewards, mean) + EPSILON if normalize_std else 1.0
     return [(reward - mean) / scale for reward in rewards]
+
+
+@hookimpl
+def slime_conformance() -> Conformance:
+    """What it promises."""
+    return Conformance(capabilities=frozenset({"zero_on_equal_rewards"}))

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from slime_hookspecs import Batch, ConfigError, Context, Loss, Policy, hookimpl
+from slime_hookspecs import Batch, ConfigError, Conformance, Context, Loss, Policy, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -103,3 +103,12 @@ def statistics(log_ratio: Tensor, advantages: Tensor, options: Options) -> dict[
         "ratio": ratio,
         "approx_kl": ratio - 1.0 - log_ratio,
     }
+
+
+@hookimpl
+def slime_conformance() -> Conformance:
+    """What it promises, with all of its terms."""
+    return Conformance(
+        capabilities=frozenset({"no_host_sync", "policy_gradient"}),
+        options={"clip_high": 0.28, "clip_dual": 3.0, "entropy_coef": 0.01},
+    )

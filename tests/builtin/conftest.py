@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from slime_hookspecs import Context, RunInfo
+
+#: Tests of plugins within a rollout use its fakes.
+sys.path.insert(0, str(Path(__file__).parents[1] / "rollout"))
 
 
 def context(options: Any = None, **changes: Any) -> Context[Any]:

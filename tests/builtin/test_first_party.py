@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-BUILTIN = ("single_turn", "grpo", "broadcast", "policy_loss", "sft_loss")
+BUILTIN = sorted(file.stem for file in (ROOT / "slime_core" / "builtin").glob("[!_]*.py"))
 
 
 def test_built_in_plugins_import_no_engine_until_they_are_called() -> None:

@@ -139,7 +139,7 @@ class Runner:
         if one.hooks and not set(one.hooks) & set(self.declared.hooks):
             return f"the plugin has no {' or '.join(one.hooks)}"
         if one.capability and one.capability not in self.declared.capabilities:
-            return f"the plugin does not declare that it is {one.capability}"
+            return f"the plugin does not declare {one.capability!r}"
         if missing := one.missing():
             return f"needs {', '.join(missing)}, not installed here"
         return ""

@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from slime_hookspecs.context import RunInfo
+from slime_hookspecs.observe import CheckpointEvent, RunEndEvent, TrainStepEvent, WeightsEvent
 from slime_hookspecs.records import (
+    KEEP,
     Group,
     Prompt,
     Reward,
+    Rollout,
     Sample,
     SampleError,
     StopReason,
+    Verdict,
 )
 from slime_hookspecs.trace import Trace
 
@@ -93,6 +97,44 @@ def random_groups(given: Prompt, seed: int = 0) -> list[Group]:
         pool = [0.0, 1.0, -1.0, rng.random(), rng.uniform(-5, 5), None]
         shapes.append(rng.choices(pool, k=rng.randint(1, 9)))
     return [scored_group(given, shape, index) for index, shape in enumerate(shapes)]
+
+
+def judged_groups(given: Prompt) -> list[tuple[Group, Verdict]]:
+    """Groups as observers are told of them: one sample or more was scored."""
+    shapes: list[list[float | None]] = [[1.0], [0.0, 1.0, 0.0, 1.0], [None, 0.5, -1.0], [0.0] * 9]
+    verdicts = (KEEP, KEEP, KEEP, Verdict(keep=False, reason="equal_rewards"))
+    groups = (scored_group(given, shape, index) for index, shape in enumerate(shapes))
+    return list(zip(groups, verdicts, strict=True))
+
+
+def rollouts(given: Prompt) -> list[Rollout]:
+    """Rollouts of a first, a middle and a last step; the data of the last had come to its end."""
+    kept = [group for group, verdict in judged_groups(given) if verdict.keep]
+    for one in (one for group in kept for one in group.scored):
+        one.advantage = (one.reward or 0.0) - 0.5
+    metrics = {"reward/mean": 0.5, "prompts/trained": float(len(kept))}
+    return [
+        Rollout(0, kept, WEIGHT_VERSION, dict(metrics)),
+        Rollout(1, kept[:1], WEIGHT_VERSION + 1),
+        Rollout(2, [], WEIGHT_VERSION + 2, {"prompts/trained": 0.0}),
+    ]
+
+
+def driver_events(directory: Path) -> list[tuple[str, Any]]:
+    """What a driver tells from a run's first event to its last, by hook, failed runs included."""
+    checkpoint = directory / "checkpoints" / "step_000001"
+    checkpoint.mkdir(parents=True, exist_ok=True)
+    return [
+        ("slime_on_weights", WeightsEvent(0, 1, {})),
+        ("slime_on_train_step", TrainStepEvent(0, {"train/loss": 0.25, "train/kl": float("nan")})),
+        ("slime_on_weights", WeightsEvent(1, 2, {"sync/bytes": 1e9})),
+        ("slime_on_checkpoint", CheckpointEvent(1, checkpoint)),
+        ("slime_on_train_step", TrainStepEvent(1, {})),
+        ("slime_on_weights", WeightsEvent(2, 3, {"sync/bytes": 1e9})),
+        ("slime_on_run_end", RunEndEvent("success", 2, {"reward/mean": 0.5, "best": None})),
+        ("slime_on_run_end", RunEndEvent("error", 0, {})),
+        ("slime_on_run_end", RunEndEvent("interrupted", 1, {"error": "stopped by the user"})),
+    ]
 
 
 def snapshot(one: Sample) -> dict[str, Any]:

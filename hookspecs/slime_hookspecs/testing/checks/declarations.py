@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import json
-import keyword
 import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,67 +12,50 @@ from typing import Any, Final
 
 import msgspec
 
-from slime_hookspecs.batch import BatchField
+from slime_hookspecs.batch import wrong_batch_field
+from slime_hookspecs.signatures import Kind
 from slime_hookspecs.testing.checks import CheckFailed, NotApplicable, check
-from slime_hookspecs.testing.signatures import Kind
 from slime_hookspecs.testing.subject import Subject
-
-#: Keys of a batch that the core fills.
-CORE_FIELDS: Final = frozenset(
-    {
-        "tokens",
-        "loss_mask",
-        "loss_weights",
-        "rollout_logprobs",
-        "old_logprobs",
-        "advantages",
-        "sample_advantages",
-        "sample_index",
-        "lengths",
-        "weight_versions",
-    }
-)
 
 #: Hooks of which a plugin with the capability must have one.
 NEEDS_HOOK: Final[Mapping[str, tuple[str, ...]]] = {
     "fan_out": ("slime_generate", "slime_wrap_generate"),
     "group_reward": ("slime_group_reward",),
     "multi_turn": ("slime_generate", "slime_wrap_generate"),
+    "no_host_sync": ("slime_loss", "slime_token_advantage"),
+    "policy_gradient": ("slime_loss",),
+    "zero_on_equal_rewards": ("slime_advantage",),
 }
 
 
 @check("declarations.object", "declarations")
 def names_a_module_or_instance(subject: Subject) -> None:
     """The entry point names a module or an instance, and it implements at least one hook."""
-    found = subject.object
-    if inspect.isclass(found) or inspect.isroutine(found):
-        raise CheckFailed(f"the entry point names {found!r}; name its module, or an instance")
-    if not subject.hooks and not subject.definitions.complaints:
-        raise CheckFailed("it implements no hook: mark functions with @hookimpl")
+    _complain(subject, Kind.OBJECT)
 
 
 @check("declarations.known_hooks", "declarations")
 def known_hooks(subject: Subject) -> None:
     """Every function that is marked as a hook has the name of one."""
-    _complain(subject, "known")
+    _complain(subject, Kind.KNOWN)
 
 
 @check("declarations.marked", "declarations")
 def marked(subject: Subject) -> None:
     """Every function that is named like a hook is marked as one, and none as a pluggy wrapper."""
-    _complain(subject, "marked")
+    _complain(subject, Kind.MARKED)
 
 
 @check("declarations.arguments", "declarations")
 def arguments(subject: Subject) -> None:
     """Implementations take only arguments that their hooks offer, by plain name."""
-    _complain(subject, "arguments")
+    _complain(subject, Kind.ARGUMENTS)
 
 
 @check("declarations.colours", "declarations")
 def colours(subject: Subject) -> None:
     """Hooks that are awaited are coroutine functions, and those called in place are not."""
-    _complain(subject, "colour")
+    _complain(subject, Kind.COLOUR)
 
 
 @check("declarations.options", "declarations", hooks=("slime_options",))
@@ -148,7 +129,7 @@ def batch_fields(subject: Subject) -> None:
         raise CheckFailed(f"slime_batch_fields returned {given!r}; return a list of BatchField")
     names = [getattr(field, "name", None) for field in given]
     for field in given:
-        for wrong in _wrong_field(field):
+        for wrong in wrong_batch_field(field):
             raise CheckFailed(f"{field!r}: {wrong}")
         if names.count(field.name) > 1:
             raise CheckFailed(f"two batch fields are called {field.name!r}")
@@ -209,19 +190,3 @@ def _wrong_defaults(table: Mapping[Any, Any], path: str) -> Iterator[str]:
             yield from _wrong_defaults(value, f"{where}.")
         elif not isinstance(value, str | int | float | bool | list):
             yield f"slime_defaults gives {where} = {value!r}, which TOML has no value for"
-
-
-def _wrong_field(field: Any) -> Iterator[str]:
-    if not isinstance(field, BatchField):
-        yield "it must be a BatchField"
-        return
-    if not field.name.isidentifier() or keyword.iskeyword(field.name):
-        yield "the name is not a Python identifier"
-    if field.name in CORE_FIELDS:
-        yield "the core fills a batch field of this name"
-    if field.per not in ("token", "sample"):
-        yield "per must be 'token' or 'sample'"
-    if field.dtype not in ("float32", "int64"):
-        yield "dtype must be 'float32' or 'int64'"
-    if not all(isinstance(size, int) and size > 0 for size in field.shape):
-        yield "shape must be a tuple of positive whole numbers"
