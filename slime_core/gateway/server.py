@@ -76,6 +76,12 @@ class Gateway:
         self._sessions[name] = conversation
         return f"{self._url}/{name}/v1", conversation
 
+    def take_counts(self) -> dict[str, float]:
+        """Events since this was last called, by metric name."""
+        counted = {name: float(count) for name, count in sorted(self.counts.items())}
+        self.counts.clear()
+        return counted
+
     async def close(self) -> None:
         """Stop listening, and end what is under way."""
         if self._runner is not None:

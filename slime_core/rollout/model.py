@@ -10,6 +10,7 @@ from typing import Any
 from slime_hookspecs import ConfigError
 
 from slime_core.config.schema import Config
+from slime_core.engine.parsing import Parsers
 
 
 def load_tokenizer(model: Path) -> Any:
@@ -27,6 +28,16 @@ def load_tokenizer(model: Path) -> Any:
             f"--model {model}: no tokenizer loads from this folder ({type(error).__name__}: "
             f"{error}); it must hold tokenizer.json or what the model's tokenizer needs"
         ) from error
+
+
+def parsers(config: Config) -> Parsers:
+    """What finds tool calls and reasoning: the parsers that the servers are told to use."""
+    names = {
+        name: value
+        for name in ("tool_call_parser", "reasoning_parser")
+        if (value := config.sglang.get(name) or config.sglang.get(name.replace("_", "-")))
+    }
+    return Parsers(names.get("tool_call_parser"), names.get("reasoning_parser"))
 
 
 def context_length(config: Config, model: Path) -> int:

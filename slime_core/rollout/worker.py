@@ -24,6 +24,8 @@ from slime_core.batching import Shard, build_shards
 from slime_core.config.schema import Config
 from slime_core.engine.address import ServingAddress
 from slime_core.engine.client import EngineClient
+from slime_core.engine.parsing import check as check_parsers
+from slime_core.gateway.server import Gateway
 from slime_core.plugins import Plan, bind_plan, observe_plan
 from slime_core.rollout import saved
 from slime_core.rollout.blame import blame
@@ -34,7 +36,7 @@ from slime_core.rollout.garbage import collect_rarely
 from slime_core.rollout.hooks import Hooks, look_up
 from slime_core.rollout.lag import Suspects
 from slime_core.rollout.live_checks import LiveChecks
-from slime_core.rollout.model import context_length, load_tokenizer
+from slime_core.rollout.model import context_length, load_tokenizer, parsers
 from slime_core.rollout.observers import Observers
 from slime_core.rollout.reward_pool import RewardPool
 from slime_core.rollout.reward_process import bind_json
@@ -81,6 +83,11 @@ class RolloutWorker:
         hooks = look_up(bound, observed)
         self._fields, self._owners = bound.batch_fields, bound.field_owners
         self._tokenizer = await asyncio.to_thread(load_tokenizer, self._run.model)
+        self._parsers = parsers(self._config)
+        # Importing them takes seconds, which the servers need to start in any case.
+        await asyncio.to_thread(check_parsers, self._parsers)
+        self._gateway = Gateway(self._tokenizer, self._run.model.name, self._parsers)
+        await self._gateway.start()
         checks = LiveChecks(self._config.check_plugins)
         self._studio = Studio(
             config=self._config,
@@ -163,6 +170,9 @@ class RolloutWorker:
         for client in self._clients:
             await client.close()
         self._clients.clear()
+        gateway: Gateway | None = getattr(self, "_gateway", None)
+        if gateway is not None:
+            await gateway.close()
         studio: Studio | None = getattr(self, "_studio", None)
         if studio is not None and studio.pool is not None:
             await studio.pool.close()
@@ -174,7 +184,9 @@ class RolloutWorker:
             defaults=sampling,
             context_length=self._studio.context_length,
             retries=self._config.engine.retries,
+            parsers=self._parsers,
         )
+        client.gateway = self._gateway
         self._clients.append(client)
         return client
 
@@ -192,6 +204,7 @@ class RolloutWorker:
 
     async def _hand_over(self, scene: Scene, rollout: Rollout) -> StepData:
         studio = self._studio
+        rollout.metrics |= self._gateway.take_counts()
         await studio.announce(scene, rollout)
         rollout.metrics |= studio.observers.metrics()
         shards = self._shards(rollout.groups)

@@ -88,6 +88,27 @@ async def slime_generate(sample, engine):
 """
 )
 
+AGENT = (
+    TASK
+    + """
+
+@hookimpl
+async def slime_generate(sample, engine):
+    import openai
+
+    messages = list(sample.prompt.messages)
+    async with openai.AsyncOpenAI(
+        base_url=engine.openai_base_url, api_key=engine.openai_api_key, max_retries=0
+    ) as client:
+        for _ in range(2):
+            answer = await client.chat.completions.create(model="default", messages=messages)
+            messages += [answer.choices[0].message, {"role": "user", "content": "more"}]
+    (sample.trace,) = engine.openai_traces
+    sample.stop = StopReason.STOP
+    return sample
+"""
+)
+
 
 @dataclass
 class Standin:
@@ -135,9 +156,10 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "site"
     install(folder, "worker_task", TASK)
     install(folder, "worker_sft", DEMONSTRATIONS)
+    install(folder, "worker_agent", AGENT)
     monkeypatch.syspath_prepend(str(folder))
     yield folder
-    for name in ("worker_task", "worker_sft"):
+    for name in ("worker_task", "worker_sft", "worker_agent"):
         sys.modules.pop(name, None)
 
 
@@ -255,6 +277,22 @@ async def test_demonstrations_need_no_servers(config: Config, tmp_path: Path) ->
     assert sum(float(c["loss_mask"].sum()) for c in columns) == 8 * 2
     assert sum(float(c["loss_weights"].sum()) for c in columns) == pytest.approx(2.0)
     assert data.metrics["rollout/tokens"] == 0
+
+
+async def test_an_unmodified_agent_is_trained_on_what_it_asked_at_the_gateway(
+    config: Config, tmp_path: Path
+) -> None:
+    config = replace(config, plugins=["worker_agent"])
+    async with standin() as server, worker_of(config, tmp_path, server.url) as (worker, _):
+        data = await worker.generate(0, 4)
+        assert data.metrics["gateway/turns"] == 16
+        again = await worker.generate(1, 4)
+        assert again.metrics["gateway/turns"] == 16
+    columns = [m.columns for s in data.shards for u in s.updates for m in u]
+    assert sum(float(c["loss_mask"].sum()) for c in columns) == 8 * 2 * 3
+    asked = sorted((b["input_ids"] for b in server.bodies[:16]), key=len)
+    tokens = [t for c in columns for t in c["tokens"].tolist()]
+    assert all(str(body)[1:-1] in str(tokens) for body in asked[8:])
 
 
 async def test_without_servers_generation_fails_and_says_why(
