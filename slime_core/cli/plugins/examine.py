@@ -39,7 +39,6 @@ class Finding:
         said = [self.entry.detail] if self.entry.status == "broken" else []
         if self.probe is not None:
             said += [] if self.probe.well else [self.probe.error]
-            said += ["it initialises CUDA at import, in every process"] if self.probe.cuda else []
         if self.conformance and self.conformance.state == "failed":
             said.append(f"its certificate says: {self.conformance.summary}")
         return [*said, *self.conflicts]
