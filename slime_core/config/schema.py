@@ -154,6 +154,9 @@ class Config:
     loss: str | None = opt(None, "short for --use loss=PLUGIN")
     reward_weight: list[str] = opt([], "PLUGIN=WEIGHT of a reward, 1 by default; may be repeated")
     block: list[str] = opt([], "plugin, distribution or PLUGIN.HOOK not to load; may be repeated")
+    trust: list[str] = opt(
+        [], "distribution to load plugins from, none but these; NAME* is any ending; repeatable"
+    )
     locked: Path | None = opt(
         None, "load only what this lock file holds", const="slime-plugins.lock", metavar="FILE"
     )

@@ -48,7 +48,7 @@ def bind(config: Config, loaded: Sequence[LoadedPlugin]) -> tuple[Plan, Bound]:
     """
     chosen = roles.chosen(config)
     role_only = {entry_name(one) for one in chosen.values()} - set(map(entry_name, config.plugins))
-    policy = Policy.of(config.block, config.locked)
+    policy = Policy.of(config.block, config.locked, config.trust)
     plugins = [verify(one) for one in _load_more(loaded, roles.requested(config), policy)]
     whole = [plugin.name for plugin in plugins if plugin.name not in role_only]
     filled = roles.assign(chosen, plugins, whole)

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Literal, TypeAlias, final
 
 from slime_core.plugins import installed
-from slime_core.plugins.blocks import Block, blocked_hooks, blocker
+from slime_core.plugins.blocks import Rule, blocked_hooks, blocker
 from slime_core.plugins.finding import find, order
 from slime_core.plugins.installed import Plugin
 from slime_core.plugins.plain import surely_met
@@ -40,11 +40,11 @@ class Entry:
     blocked_hooks: dict[str, str]
 
 
-def catalog(blocks: Sequence[Block] = (), shadowed: bool = False) -> list[Entry]:
+def catalog(blocks: Sequence[Rule] = (), shadowed: bool = False) -> list[Entry]:
     """Every plugin that an import would take, in the order of ``find``.
 
     Args:
-        blocks: What is blocked.
+        blocks: What is blocked, and who is trusted.
         shadowed: Whether to add those that a folder earlier on the path hides.
     """
     visible = find()
@@ -67,7 +67,7 @@ def requires_api(requires: Iterable[str]) -> str:
 
 
 def _entry(
-    plugin: Plugin, names: Counter[str], blocks: Sequence[Block], versions: Versions
+    plugin: Plugin, names: Counter[str], blocks: Sequence[Rule], versions: Versions
 ) -> Entry:
     block = blocker(plugin, blocks)
     hooks = {name: one.display for name, one in blocked_hooks(plugin, blocks).items()}

@@ -170,7 +170,15 @@ def test_the_list_has_the_same_values_without_importing_it(well: Path, capsys: A
                 "blocked_by": "--block well-task",
             },
         ),
-        (("--block", "another"), {}),
+        (
+            ("--trust", "acme"),
+            {
+                "status": "blocked",
+                "detail": "by --trust, which trusts acme only",
+                "blocked_by": "--trust, which trusts acme only",
+            },
+        ),
+        (("--block", "another", "--trust", "well-*"), {}),
     ],
 )
 def test_the_list_shows_what_is_blocked_and_by_whom(

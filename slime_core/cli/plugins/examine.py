@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from slime_core.cli.plugins.render import entry_values, probe_values
-from slime_core.plugins.blocks import Block
+from slime_core.plugins.blocks import Rule
 from slime_core.plugins.catalog import Entry, catalog
 from slime_core.plugins.certificates import Standing, shipped
 from slime_core.plugins.finding import find
@@ -59,7 +59,7 @@ class Finding:
 
 def examine(
     plugins: Sequence[Plugin],
-    blocks: Sequence[Block],
+    blocks: Sequence[Rule],
     timeout_s: float,
     certificates: Mapping[str, Standing] | None = None,
 ) -> list[Finding]:
