@@ -105,7 +105,7 @@ class WeightsConfig:
     """How new weights reach the servers."""
 
     transport: Literal["auto", "tensor", "distributed", "disk"] = opt(
-        "auto", "auto is tensor where trainer and servers share a machine, else distributed"
+        "auto", "auto is tensor where trainer and servers share GPUs or have none, else distributed"
     )
     bucket_mb: int = opt(512, "most megabytes sent at once", at_least=1)
     verify: Literal["first", "always", "never"] = opt(
