@@ -1,0 +1,1 @@
+"""Two tiny games, for tests, demonstrations and examples."""

@@ -1,0 +1,1 @@
+"""Stands in for the package where a test needs tasks that misbehave, or to start quickly."""
