@@ -47,12 +47,20 @@ def _needs(config: Config) -> Iterator[str]:
         yield "--colocate shares GPUs with servers, but --engine-servers is 0; leave one out"
 
 
+def _staleness(config: Config) -> Iterator[str]:
+    if config.mask_stale_tokens and not config.partial_rollout:
+        yield (
+            "--mask-stale-tokens has nothing to mask: without --partial-rollout every token of a "
+            "step is from its own weights. Add that, or leave it out"
+        )
+
+
 def check(config: Config) -> None:
     """Refuses settings that contradict each other.
 
     Raises:
         ConfigError: With one line for each contradiction.
     """
-    wrong = [*_modes(config), *_sizes(config), *_needs(config)]
+    wrong = [*_modes(config), *_sizes(config), *_needs(config), *_staleness(config)]
     if wrong:
         raise config_error("\n".join(wrong))

@@ -148,6 +148,12 @@ class Config:
     steps: int = opt(60, "training steps", at_least=1)
     seed: int = opt(0, "seed of everything random", at_least=0)
     schedule: Literal["sync"] = opt("sync", "how rollouts and training take turns")
+    partial_rollout: bool = opt(
+        False, "groups stopped at the end of a step go on in the next one, from their tokens so far"
+    )
+    mask_stale_tokens: bool = opt(
+        False, "do not train on tokens that older weights wrote than the step's"
+    )
     colocate: bool = opt(False, "trainer and servers share the same GPUs")
     use: list[str] = opt([], "ROLE=PLUGIN where several plugins offer a role; may be repeated")
     advantage: str | None = opt(None, "short for --use advantage=PLUGIN")

@@ -32,6 +32,7 @@ class Limits:
         samples: Samples a group is asked for.
         failed_fraction: Part of the samples that may fail.
         skipped_fraction: Part of the prompts that may be longer than the context.
+        oldest_version: Groups whose tokens are all from older weights are dropped.
     """
 
     target: int
@@ -39,6 +40,7 @@ class Limits:
     samples: int
     failed_fraction: float
     skipped_fraction: float
+    oldest_version: int = 0
 
 
 @final
@@ -52,6 +54,7 @@ class Account:
         self._errors: Counter[tuple[str, str, str]] = Counter()
         self._examples: dict[tuple[str, str, str], SampleError] = {}
         self._samples = 0
+        self._continued: Counter[str] = Counter(samples=0, tokens=0, kept_tokens=0)
         self.aborted = 0
 
     @property
@@ -63,6 +66,8 @@ class Account:
         """Prompts were drawn."""
         self._fates["drawn"] += drawn.from_source
         self._fates["from_buffer"] += drawn.from_buffer
+        self._continued["samples"] += sum(flight.started for flight in drawn.flights)
+        self._continued["tokens"] += sum(flight.sampled_length for flight in drawn.flights)
 
     def ended(self, outcome: Outcome) -> None:
         """A group ended."""
@@ -75,14 +80,26 @@ class Account:
                 self._errors[key] += 1
                 self._keep_example(key, sample.error)
 
-    def gave_back(self, prompts: int, aborted_samples: int) -> None:
+    def gave_back(self, prompts: int, aborted_samples: int, kept_tokens: int) -> None:
         """Prompts went back to the buffer, and their samples were stopped."""
         self._fates["kept"] += prompts
+        self._continued["kept_tokens"] += kept_tokens
         self.aborted += aborted_samples
 
+    @property
+    def tokens_elsewhere(self) -> int:
+        """Tokens of groups that ended which earlier steps wrote, less those written for later."""
+        return self._continued["tokens"] - self._continued["kept_tokens"]
+
     def metrics(self) -> dict[str, float]:
-        """The books, as ``prompts/...``."""
-        return {f"prompts/{fate}": float(count) for fate, count in self._fates.items()}
+        """The books, as ``prompts/...``, and what went on from step to step, as ``continued/...``.
+
+        The latter only where anything did.
+        """
+        found = {f"prompts/{fate}": float(count) for fate, count in self._fates.items()}
+        if self._continued.total():
+            found |= {f"continued/{name}": float(n) for name, n in self._continued.items()}
+        return found
 
     def check(self, *, final: bool = False) -> None:
         """Stop the run if it lost too much.

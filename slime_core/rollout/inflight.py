@@ -5,29 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Final, TypeAlias, final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, TypeAlias, final
 
-from slime_hookspecs import EngineError, Group, Sample
+from slime_hookspecs import EngineError, Group
 
 from slime_core.rollout.episodes import Client, Episodes
+from slime_core.rollout.finishing import unchanged_if_cancelled
+from slime_core.rollout.flights import Flight, Place
 from slime_core.rollout.outcomes import Outcome
 
 Finish: TypeAlias = Callable[[Group], Awaitable[Outcome]]
 #: Seconds between two calls to abort: a request that was on its way meets the second one.
 ABORT_EVERY_S: Final = 1.0
 LOG = logging.getLogger("slime.rollout")
-
-
-@final
-@dataclass(slots=True, eq=False)
-class _Flight:
-    """A group under way: answers by place, so that samples keep their order."""
-
-    group: Group
-    answers: list[list[Sample]]
-    left: int
 
 
 @final
@@ -41,8 +32,8 @@ class InFlight:
         self._finish = finish
         self._client = client
         self._free = concurrency
-        self._waiting: deque[tuple[_Flight, int]] = deque()
-        self._flights: dict[int, _Flight] = {}
+        self._waiting: deque[tuple[Flight, Place]] = deque()
+        self._flights: dict[int, Flight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._done: asyncio.Queue[Outcome | BaseException] = asyncio.Queue()
         self._stopping = False
@@ -50,12 +41,16 @@ class InFlight:
     def __len__(self) -> int:
         return len(self._flights)
 
-    def start(self, group: Group) -> None:
-        """Begin with all samples of a group."""
-        flight = _Flight(group, [[] for _ in group.samples], len(group.samples))
-        self._flights[group.index] = flight
-        self._waiting.extend((flight, place) for place in range(flight.left))
-        self._fill()
+    def start(self, flight: Flight) -> None:
+        """Begin with all samples of a group, or go on with those that are left."""
+        self._flights[flight.group.index] = flight
+        if flight.outcome is not None:
+            self._done.put_nowait(flight.outcome)
+        elif flight.left:
+            self._waiting.extend((flight, p) for p in flight.places if not p.scored)
+            self._fill()
+        else:
+            self._spawn(self._land(flight))
 
     async def next(self) -> Outcome:
         """The next group that ends.
@@ -69,7 +64,7 @@ class InFlight:
         del self._flights[outcome.group.index]
         return outcome
 
-    async def stop(self, grace_s: float) -> tuple[list[Group], int]:
+    async def stop(self, grace_s: float) -> tuple[list[Flight], int]:
         """End all that is under way.
 
         Args:
@@ -88,9 +83,9 @@ class InFlight:
                 break
             await asyncio.wait(self._tasks, timeout=min(left, ABORT_EVERY_S))
         await self._cancel()
-        groups = [flight.group for _, flight in sorted(self._flights.items())]
+        flights = [flight for _, flight in sorted(self._flights.items())]
         self._flights.clear()
-        return groups, stopped
+        return flights, stopped
 
     async def _abort(self) -> bool:
         try:
@@ -110,21 +105,15 @@ class InFlight:
     def _fill(self) -> None:
         while self._free and self._waiting:
             self._free -= 1
-            self._tasks.add(asyncio.create_task(self._run(*self._waiting.popleft())))
+            flight, place = self._waiting.popleft()
+            self._spawn(self._run(flight, place))
 
-    async def _run(self, flight: _Flight, place: int) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.add(asyncio.create_task(self._guarded(work)))
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
-            samples, engine = await self._episodes.generate(flight.group.samples[place])
-            if self._stopping:
-                return
-            # Rewards may wait long, so another sample generates before they begin.
-            self._free += 1
-            self._fill()
-            await self._episodes.score(samples, engine)
-            flight.answers[place] = samples
-            flight.left -= 1
-            if not flight.left:
-                await self._land(flight)
+            await work
         except BaseException as error:
             # Whatever gets here stops the run; `next` raises it where somebody listens.
             self._done.put_nowait(error)
@@ -133,7 +122,33 @@ class InFlight:
         finally:
             self._tasks.discard(asyncio.current_task())
 
-    async def _land(self, flight: _Flight) -> None:
-        group = flight.group
-        group.samples = [sample for answer in flight.answers for sample in answer]
-        self._done.put_nowait(await self._finish(group))
+    async def _run(self, flight: Flight, place: Place) -> None:
+        engine = self._episodes.engine(place.sample)
+        if not place.answer:
+            await self._generate(place, engine)
+        # Rewards may wait long, so another sample generates before they begin.
+        self._free += 1
+        if self._stopping:
+            return
+        self._fill()
+        await self._episodes.score(place.answer, engine)
+        place.scored = True
+        if not flight.left:
+            await self._land(flight)
+
+    async def _generate(self, place: Place, engine: Any) -> None:
+        try:
+            answer = await self._episodes.generate(place.sample, engine)
+        except asyncio.CancelledError:
+            place.rewind()
+            raise
+        if self._stopping:
+            place.interrupt(answer)
+        else:
+            place.answer = answer
+
+    async def _land(self, flight: Flight) -> None:
+        flight.gather()
+        with unchanged_if_cancelled(flight.group):
+            flight.outcome = await self._finish(flight.group)
+        self._done.put_nowait(flight.outcome)

@@ -20,6 +20,7 @@ from slime_core.rollout.drawing import Drawing
 from slime_core.rollout.episodes import Client, Episodes
 from slime_core.rollout.evaluation import eval_metrics, groups_of
 from slime_core.rollout.finishing import Finishing
+from slime_core.rollout.flights import Flight
 from slime_core.rollout.hooks import Hooks
 from slime_core.rollout.inflight import InFlight
 from slime_core.rollout.lag import Lag, Suspects, watched_loop
@@ -27,6 +28,7 @@ from slime_core.rollout.live_checks import LiveChecks
 from slime_core.rollout.observers import Observers
 from slime_core.rollout.reward_pool import RewardPool
 from slime_core.rollout.rewards import Scorer
+from slime_core.rollout.staleness import age_metrics
 from slime_core.rollout.tally import Tally
 
 #: Opens a client whose requests sample like this unless a plugin says otherwise.
@@ -57,7 +59,7 @@ class Studio:
 
     async def roll(self, scene: Scene, client: Client, drawing: Drawing) -> Rollout:
         """One step's groups, scored, filtered and with advantages."""
-        limits = limits_of(self.config)
+        limits = limits_of(self.config, scene)
         account, tally = Account(scene.step, limits), Tally()
         started = time.perf_counter()
         async with self._watched_loop() as lag:
@@ -65,12 +67,14 @@ class Studio:
             groups = await collect(drawing, inflight, limits, account, tally)
         seconds = time.perf_counter() - started
         self.give_advantages(scene, groups)
+        tokens = tally.sampled_tokens - account.tokens_elsewhere
         metrics = account.metrics() | tally.metrics() | lag.metrics()
+        metrics |= age_metrics(groups, scene.weight_version)
         metrics |= {
             "rollout/aborted": float(account.aborted),
             "rollout/failed": float(account.failed_samples),
-            "rollout/tokens": float(tally.sampled_tokens),
-            "rollout/tokens_per_s": tally.sampled_tokens / max(seconds, 1e-9),
+            "rollout/tokens": float(tokens),
+            "rollout/tokens_per_s": tokens / max(seconds, 1e-9),
             "time/rollout_s": seconds,
         }
         return Rollout(scene.step, groups, scene.weight_version, metrics)
@@ -96,7 +100,7 @@ class Studio:
         try:
             async with self._watched_loop():
                 for group in groups:
-                    inflight.start(group)
+                    inflight.start(Flight.of(group))
                 ended = [await inflight.next() for _ in groups]
         except BaseException:
             await inflight.stop(grace_s=0.0)
@@ -125,7 +129,7 @@ class Studio:
         return InFlight(episodes, finishing.finish, client, config.concurrency)
 
 
-def limits_of(config: Config) -> Limits:
+def limits_of(config: Config, scene: Scene) -> Limits:
     """What a step of this run aims at."""
     return Limits(
         target=config.rollout.prompts_per_step,
@@ -133,6 +137,7 @@ def limits_of(config: Config) -> Limits:
         samples=config.rollout.samples_per_prompt,
         failed_fraction=config.max_failed_fraction,
         skipped_fraction=config.rollout.max_skipped_fraction,
+        oldest_version=scene.weight_version if config.mask_stale_tokens else 0,
     )
 
 

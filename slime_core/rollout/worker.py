@@ -102,7 +102,9 @@ class RolloutWorker:
         )
         source = open_source(hooks.data_source, self._run, checks)
         per_prompt = self._config.rollout.samples_per_prompt
-        self._drawing = Drawing(source, per_prompt, hooks.provenance)
+        self._drawing = Drawing(
+            source, per_prompt, hooks.provenance, partial=self._config.partial_rollout
+        )
         self._eval_sets = _eval_sets(hooks, self._run)
         self._client = self._open_client(default_sampling(self._config))
         self._collect_as_before = collect_rarely()
@@ -207,11 +209,11 @@ class RolloutWorker:
         rollout.metrics |= self._gateway.take_counts()
         await studio.announce(scene, rollout)
         rollout.metrics |= studio.observers.metrics()
-        shards = self._shards(rollout.groups)
+        shards = self._shards(scene, rollout.groups)
         empty = not any(shard.updates for shard in shards)
         return StepData(_stored(shards), rollout.metrics, empty)
 
-    def _shards(self, groups: Iterable[Group]) -> list[Shard]:
+    def _shards(self, scene: Scene, groups: Iterable[Group]) -> list[Shard]:
         train = self._config.train
         return build_shards(
             [sample for group in groups for sample in group.scored],
@@ -221,6 +223,7 @@ class RolloutWorker:
             aggregation=train.aggregation,
             fields=self._fields,
             owners=self._owners,
+            oldest_version=scene.weight_version if self._config.mask_stale_tokens else 0,
         )
 
     def _replay_folder(self) -> Path:

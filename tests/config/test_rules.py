@@ -39,6 +39,7 @@ def test_a_run_without_a_model_is_told_how_to_give_one() -> None:
             "--rollout-samples-per-prompt 2",
             "--train-updates-per-step 9 is more than a step's samples: 4 x 2 = 8",
         ),
+        ("--mask-stale-tokens", "--mask-stale-tokens has nothing to mask"),
         ("--colocate --engine-servers 0", "--engine-servers is 0; leave one out"),
         (
             "--advantage a --use advantage=b",
