@@ -174,14 +174,50 @@ if TYPE_CHECKING:
     class TakesTrainStepEvent(Protocol[Result]):
         def __call__(self, *, event: TrainStepEvent) -> Result: ...
 
+    class TakesTrainStepEventOptions(Protocol[Result]):
+        def __call__(self, *, event: TrainStepEvent, options: Any) -> Result: ...
+
+    class TakesTrainStepEventRun(Protocol[Result]):
+        def __call__(self, *, event: TrainStepEvent, run: RunInfo) -> Result: ...
+
+    class TakesTrainStepEventOptionsRun(Protocol[Result]):
+        def __call__(self, *, event: TrainStepEvent, options: Any, run: RunInfo) -> Result: ...
+
     class TakesWeightsEvent(Protocol[Result]):
         def __call__(self, *, event: WeightsEvent) -> Result: ...
+
+    class TakesWeightsEventOptions(Protocol[Result]):
+        def __call__(self, *, event: WeightsEvent, options: Any) -> Result: ...
+
+    class TakesWeightsEventRun(Protocol[Result]):
+        def __call__(self, *, event: WeightsEvent, run: RunInfo) -> Result: ...
+
+    class TakesWeightsEventOptionsRun(Protocol[Result]):
+        def __call__(self, *, event: WeightsEvent, options: Any, run: RunInfo) -> Result: ...
 
     class TakesCheckpointEvent(Protocol[Result]):
         def __call__(self, *, event: CheckpointEvent) -> Result: ...
 
+    class TakesCheckpointEventOptions(Protocol[Result]):
+        def __call__(self, *, event: CheckpointEvent, options: Any) -> Result: ...
+
+    class TakesCheckpointEventRun(Protocol[Result]):
+        def __call__(self, *, event: CheckpointEvent, run: RunInfo) -> Result: ...
+
+    class TakesCheckpointEventOptionsRun(Protocol[Result]):
+        def __call__(self, *, event: CheckpointEvent, options: Any, run: RunInfo) -> Result: ...
+
     class TakesRunEndEvent(Protocol[Result]):
         def __call__(self, *, event: RunEndEvent) -> Result: ...
+
+    class TakesRunEndEventOptions(Protocol[Result]):
+        def __call__(self, *, event: RunEndEvent, options: Any) -> Result: ...
+
+    class TakesRunEndEventRun(Protocol[Result]):
+        def __call__(self, *, event: RunEndEvent, run: RunInfo) -> Result: ...
+
+    class TakesRunEndEventOptionsRun(Protocol[Result]):
+        def __call__(self, *, event: RunEndEvent, options: Any, run: RunInfo) -> Result: ...
 
     SlimeOptions = TypeVar("SlimeOptions", bound=TakesNothing[type])
 
@@ -374,7 +410,13 @@ if TYPE_CHECKING:
     SlimeOnTrainStep = TypeVar(
         "SlimeOnTrainStep",
         bound=TakesNothing[Coroutine[Any, Any, None] | None]
-        | TakesTrainStepEvent[Coroutine[Any, Any, None] | None],
+        | TakesTrainStepEvent[Coroutine[Any, Any, None] | None]
+        | TakesOptions[Coroutine[Any, Any, None] | None]
+        | TakesRun[Coroutine[Any, Any, None] | None]
+        | TakesTrainStepEventOptions[Coroutine[Any, Any, None] | None]
+        | TakesTrainStepEventRun[Coroutine[Any, Any, None] | None]
+        | TakesOptionsRun[Coroutine[Any, Any, None] | None]
+        | TakesTrainStepEventOptionsRun[Coroutine[Any, Any, None] | None],
     )
 
     def slime_on_train_step(implementation: SlimeOnTrainStep) -> SlimeOnTrainStep:
@@ -383,7 +425,13 @@ if TYPE_CHECKING:
     SlimeOnWeights = TypeVar(
         "SlimeOnWeights",
         bound=TakesNothing[Coroutine[Any, Any, None] | None]
-        | TakesWeightsEvent[Coroutine[Any, Any, None] | None],
+        | TakesWeightsEvent[Coroutine[Any, Any, None] | None]
+        | TakesOptions[Coroutine[Any, Any, None] | None]
+        | TakesRun[Coroutine[Any, Any, None] | None]
+        | TakesWeightsEventOptions[Coroutine[Any, Any, None] | None]
+        | TakesWeightsEventRun[Coroutine[Any, Any, None] | None]
+        | TakesOptionsRun[Coroutine[Any, Any, None] | None]
+        | TakesWeightsEventOptionsRun[Coroutine[Any, Any, None] | None],
     )
 
     def slime_on_weights(implementation: SlimeOnWeights) -> SlimeOnWeights:
@@ -392,7 +440,13 @@ if TYPE_CHECKING:
     SlimeOnCheckpoint = TypeVar(
         "SlimeOnCheckpoint",
         bound=TakesNothing[Coroutine[Any, Any, None] | None]
-        | TakesCheckpointEvent[Coroutine[Any, Any, None] | None],
+        | TakesCheckpointEvent[Coroutine[Any, Any, None] | None]
+        | TakesOptions[Coroutine[Any, Any, None] | None]
+        | TakesRun[Coroutine[Any, Any, None] | None]
+        | TakesCheckpointEventOptions[Coroutine[Any, Any, None] | None]
+        | TakesCheckpointEventRun[Coroutine[Any, Any, None] | None]
+        | TakesOptionsRun[Coroutine[Any, Any, None] | None]
+        | TakesCheckpointEventOptionsRun[Coroutine[Any, Any, None] | None],
     )
 
     def slime_on_checkpoint(implementation: SlimeOnCheckpoint) -> SlimeOnCheckpoint:
@@ -401,7 +455,13 @@ if TYPE_CHECKING:
     SlimeOnRunEnd = TypeVar(
         "SlimeOnRunEnd",
         bound=TakesNothing[Coroutine[Any, Any, None] | None]
-        | TakesRunEndEvent[Coroutine[Any, Any, None] | None],
+        | TakesRunEndEvent[Coroutine[Any, Any, None] | None]
+        | TakesOptions[Coroutine[Any, Any, None] | None]
+        | TakesRun[Coroutine[Any, Any, None] | None]
+        | TakesRunEndEventOptions[Coroutine[Any, Any, None] | None]
+        | TakesRunEndEventRun[Coroutine[Any, Any, None] | None]
+        | TakesOptionsRun[Coroutine[Any, Any, None] | None]
+        | TakesRunEndEventOptionsRun[Coroutine[Any, Any, None] | None],
     )
 
     def slime_on_run_end(implementation: SlimeOnRunEnd) -> SlimeOnRunEnd:

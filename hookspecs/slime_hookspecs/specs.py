@@ -143,19 +143,19 @@ class SlimeSpecs:
         """A step's groups are complete, with advantages, before they travel to the trainer."""
 
     @hook(C.ALL, K.EITHER, P.DRIVER, F.COUNT)
-    def slime_on_train_step(self, event: TrainStepEvent) -> None:
+    def slime_on_train_step(self, event: TrainStepEvent, options: Any, run: RunInfo) -> None:
         """The trainer took all optimizer steps of a rollout."""
 
     @hook(C.ALL, K.EITHER, P.DRIVER, F.COUNT)
-    def slime_on_weights(self, event: WeightsEvent) -> None:
+    def slime_on_weights(self, event: WeightsEvent, options: Any, run: RunInfo) -> None:
         """The servers took new weights. Not called in runs without servers."""
 
     @hook(C.ALL, K.EITHER, P.DRIVER, F.COUNT)
-    def slime_on_checkpoint(self, event: CheckpointEvent) -> None:
+    def slime_on_checkpoint(self, event: CheckpointEvent, options: Any, run: RunInfo) -> None:
         """A checkpoint is whole on disk. Not called for one that failed."""
 
     @hook(C.ALL, K.EITHER, P.DRIVER, F.COUNT)
-    def slime_on_run_end(self, event: RunEndEvent) -> None:
+    def slime_on_run_end(self, event: RunEndEvent, options: Any, run: RunInfo) -> None:
         """The run is over. Not called when the driver is killed."""
 
     @hook(C.ALL, K.SYNC, P.DRIVER, F.COUNT)

@@ -17,17 +17,15 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final
 
 from slime_hookspecs import (
     CheckpointEvent,
     Context,
     Group,
-    PluginError,
     Rollout,
     RunEndEvent,
     RunInfo,
-    Tracker,
     TrainStepEvent,
     Verdict,
     WeightsEvent,
@@ -48,91 +46,65 @@ class Options:
     groups: bool = field(default=True, metadata={"help": "write a line for each group too"})
 
 
-@final
-class Events:
-    """The plugin: an instance, because events of the driver do not say where the run is.
+@hookimpl
+def slime_options() -> type:
+    """The options class."""
+    return Options
 
-    The driver opens trackers before step 0, and so this one is told.
-    """
 
-    def __init__(self) -> None:
-        self._directory: Path | None = None
-
-    @hookimpl
-    def slime_options(self) -> type:
-        """The options class."""
-        return Options
-
-    @hookimpl
-    def slime_tracker(self, run: RunInfo) -> Tracker:
-        """Note where the run is. Metrics themselves are in ``metrics.jsonl``."""
-        self._directory = run.directory
-        return NoTracker()
-
-    @hookimpl
-    def slime_on_group(self, group: Group, verdict: Verdict, ctx: Context[Options]) -> None:
-        """Rewards and ends of a group, and what the filters said."""
-        if ctx.options.groups:
-            told = {
-                "group": group.index,
-                "prompt": group.prompt.id,
-                "rewards": [sample.reward for sample in group.samples],
-                "tokens": [sample.trace.sampled_length for sample in group.samples],
-                "stops": Counter(sample.stop.value for sample in group.samples),
-                "keep": verdict.keep,
-                "reason": verdict.reason,
-            }
-            append(ctx.run.directory, "group", {"step": ctx.step, **told})
-
-    @hookimpl
-    def slime_on_rollout(self, rollout: Rollout, ctx: Context[Options]) -> None:
-        """A step's data."""
+@hookimpl
+def slime_on_group(group: Group, verdict: Verdict, ctx: Context[Options]) -> None:
+    """Rewards and ends of a group, and what the filters said."""
+    if ctx.options.groups:
         told = {
-            "step": rollout.step,
-            "weight_version": rollout.weight_version,
-            "groups": len(rollout.groups),
-            "samples": sum(len(group.samples) for group in rollout.groups),
-            "metrics": rollout.metrics,
+            "group": group.index,
+            "prompt": group.prompt.id,
+            "rewards": [sample.reward for sample in group.samples],
+            "tokens": [sample.trace.sampled_length for sample in group.samples],
+            "stops": Counter(sample.stop.value for sample in group.samples),
+            "keep": verdict.keep,
+            "reason": verdict.reason,
         }
-        append(ctx.run.directory, "rollout", told)
-
-    @hookimpl
-    def slime_on_train_step(self, event: TrainStepEvent) -> None:
-        """An update."""
-        self._append("train_step", {"step": event.step, "metrics": event.metrics})
-
-    @hookimpl
-    def slime_on_weights(self, event: WeightsEvent) -> None:
-        """New weights on the servers."""
-        told = {"step": event.step, "weight_version": event.weight_version}
-        self._append("weights", {**told, "metrics": event.metrics})
-
-    @hookimpl
-    def slime_on_checkpoint(self, event: CheckpointEvent) -> None:
-        """A checkpoint."""
-        self._append("checkpoint", {"step": event.step, "path": event.path})
-
-    @hookimpl
-    def slime_on_run_end(self, event: RunEndEvent) -> None:
-        """The end."""
-        told = {"status": event.status, "steps_done": event.steps_done}
-        self._append("run_end", {**told, "summary": event.summary})
-
-    def _append(self, event: str, told: Mapping[str, Any]) -> None:
-        if self._directory is None:
-            raise PluginError(f"plugin events: told of {event} before slime_tracker was called")
-        append(self._directory, event, told)
+        append(ctx.run.directory, "group", {"step": ctx.step, **told})
 
 
-@final
-class NoTracker:
-    """A tracker that keeps nothing."""
+@hookimpl
+def slime_on_rollout(rollout: Rollout, ctx: Context[Options]) -> None:
+    """A step's data."""
+    told = {
+        "step": rollout.step,
+        "weight_version": rollout.weight_version,
+        "groups": len(rollout.groups),
+        "samples": sum(len(group.samples) for group in rollout.groups),
+        "metrics": rollout.metrics,
+    }
+    append(ctx.run.directory, "rollout", told)
 
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Nothing: the core writes metrics itself."""
 
-    def close(self) -> None:
-        """Nothing is open."""
+@hookimpl
+def slime_on_train_step(event: TrainStepEvent, run: RunInfo) -> None:
+    """An update."""
+    append(run.directory, "train_step", {"step": event.step, "metrics": event.metrics})
+
+
+@hookimpl
+def slime_on_weights(event: WeightsEvent, run: RunInfo) -> None:
+    """New weights on the servers."""
+    told = {"step": event.step, "weight_version": event.weight_version}
+    append(run.directory, "weights", {**told, "metrics": event.metrics})
+
+
+@hookimpl
+def slime_on_checkpoint(event: CheckpointEvent, run: RunInfo) -> None:
+    """A checkpoint."""
+    append(run.directory, "checkpoint", {"step": event.step, "path": event.path})
+
+
+@hookimpl
+def slime_on_run_end(event: RunEndEvent, run: RunInfo) -> None:
+    """The end."""
+    told = {"status": event.status, "steps_done": event.steps_done}
+    append(run.directory, "run_end", {**told, "summary": event.summary})
 
 
 def append(directory: Path, event: str, told: Mapping[str, Any]) -> None:
@@ -160,6 +132,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, str | int) else str(value)
-
-
-plugin: Final = Events()

@@ -94,7 +94,7 @@ def open_journal(launch: Launch, run_dir: RunDir, run: RunInfo, start: int) -> I
         trackers = Trackers.open(launch.bound, run, failures)
         stack.callback(trackers.close)
         bar = Progress(run.steps, launch.config.observe.progress, done=start)
-        observers = Observers(launch.bound, failures)
+        observers = Observers(launch.bound, run, failures)
         journal = Journal(run_dir, writer, stack.enter_context(bar), observers, trackers, failures)
         status = "error"
         try:

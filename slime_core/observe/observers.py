@@ -76,8 +76,9 @@ class Failures:
 class Observers:
     """Calls the ``slime_on_*`` hooks of the driver, each apart from the others."""
 
-    def __init__(self, bound: Hooks, failures: Failures | None = None) -> None:
+    def __init__(self, bound: Hooks, run: RunInfo, failures: Failures | None = None) -> None:
         self._bound = bound
+        self._run = run
         self._failures = failures or Failures()
 
     def notify(self, hook: str, event: Any) -> None:
@@ -86,7 +87,7 @@ class Observers:
         Not to be called where an event loop runs.
         """
         for observer in self._bound.all(hook):
-            self._failures.guard(observer.plugin, hook, partial(_call, observer, event))
+            self._failures.guard(observer.plugin, hook, partial(_call, observer, event, self._run))
 
     def metrics(self) -> dict[str, float]:
         """``observer_errors/<plugin>`` since the start, for each plugin that failed."""
@@ -147,8 +148,8 @@ def _open(hook: Hook, run: RunInfo, failures: Failures) -> Tracker | None:
     return opened
 
 
-def _call(observer: Hook, event: Any) -> None:
-    result = observer.call(event)
+def _call(observer: Hook, event: Any, run: RunInfo) -> None:
+    result = observer.call(event, observer.options, run)
     if observer.is_async:
         asyncio.run(_finish(result))
 

@@ -84,6 +84,8 @@ def cluster(config: Config) -> Iterator[Cluster]:
 def _connect(config: Config) -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # SGLang turns it off in its servers; NCCL fails where members of a group differ in it.
+    os.environ.setdefault("NCCL_CUMEM_ENABLE", "0")
     common: dict[str, Any] = {
         "log_to_driver": False,
         "logging_level": logging.ERROR,

@@ -14,7 +14,6 @@ from slime_hookspecs import (
     CheckpointEvent,
     Context,
     Group,
-    PluginError,
     Prompt,
     Rollout,
     RunEndEvent,
@@ -56,7 +55,7 @@ def test_a_driver_tells_of_all_that_happens_in_order(run: RunInfo) -> None:
     _, bound = bind(Config(plugins=["events"]), [])
     failures = Failures()
     trackers = Trackers.open(bound, run, failures)
-    observers = Observers(bound, failures)
+    observers = Observers(bound, run, failures)
     told: list[tuple[str, Any]] = [
         ("slime_on_weights", WeightsEvent(0, 1, {"sync/seconds": 0.5})),
         ("slime_on_train_step", TrainStepEvent(0, {"train/loss": float("nan"), "train/kl": 0.1})),
@@ -89,7 +88,7 @@ def test_a_group_tells_rewards_ends_and_the_verdict(ctx: Context[Any]) -> None:
     samples = [Sample(i, 5, PROMPT, reward=reward) for i, reward in enumerate((1.0, None))]
     samples[0].trace.append_sampled([1, 2], [-1.0, -1.0], 1)
     verdict = Verdict(keep=False, reason="equal_rewards")
-    events.plugin.slime_on_group(Group(5, PROMPT, samples), verdict, ctx)
+    events.slime_on_group(Group(5, PROMPT, samples), verdict, ctx)
     assert lines(ctx.run.directory) == [
         {
             "event": "group",
@@ -107,8 +106,8 @@ def test_a_group_tells_rewards_ends_and_the_verdict(ctx: Context[Any]) -> None:
 
 def test_lines_of_groups_can_be_left_out(run: RunInfo) -> None:
     quiet: Context[Any] = Context(run, events.Options(groups=False))
-    events.plugin.slime_on_group(Group(0, PROMPT, []), KEEP, quiet)
-    events.plugin.slime_on_rollout(Rollout(0, [], 1), quiet)
+    events.slime_on_group(Group(0, PROMPT, []), KEEP, quiet)
+    events.slime_on_rollout(Rollout(0, [], 1), quiet)
     assert [row["event"] for row in lines(run.directory)] == ["rollout"]
 
 
@@ -170,11 +169,6 @@ def test_a_line_that_was_written_in_part_is_an_error(
     monkeypatch.setattr("os.write", lambda file, line: len(line) - 1)
     with pytest.raises(OSError, match="in part; is the disk full"):
         events.append(tmp_path, "test", {})
-
-
-def test_an_event_of_the_driver_before_its_trackers_is_an_error_and_no_line() -> None:
-    with pytest.raises(PluginError, match="told of run_end before slime_tracker"):
-        events.Events().slime_on_run_end(RunEndEvent("error", 0, {}))
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ def test_observers_hear_how_the_run_ended(
     tmp_path: Path, ending: type[BaseException] | None, status: str
 ) -> None:
     heard: list[Any] = []
-    hook = SimpleNamespace(plugin="p", options=None, is_async=False, call=heard.append)
+    call = lambda event, *_: heard.append(event)  # noqa: E731
+    hook = SimpleNamespace(plugin="p", options=None, is_async=False, call=call)
     bound = SimpleNamespace(all=lambda name: (hook,) if name == "slime_on_run_end" else ())
     config = Config(observe=ObserveConfig(progress=False))
     launch: Any = SimpleNamespace(config=config, bound=bound)

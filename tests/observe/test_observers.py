@@ -66,29 +66,29 @@ class Tracker:
         self.closed += 1
 
 
-def boom(_event: object) -> None:
+def boom(*_event: object) -> None:
     """A broken observer."""
     raise ValueError("bad")
 
 
 def observers(*hooks: Hook) -> Observers:
     """Of the train step."""
-    return Observers(Bound({"slime_on_train_step": hooks}))
+    return Observers(Bound({"slime_on_train_step": hooks}), RUN)
 
 
 def test_every_observer_is_told_in_order_of_the_plan() -> None:
     told: list[tuple[str, Any]] = []
     observers(
-        Hook("a", lambda event: told.append(("a", event))),
-        Hook("b", lambda event: told.append(("b", event))),
+        Hook("a", lambda *given: told.append(("a", *given)), "options of a"),
+        Hook("b", lambda *given: told.append(("b", *given))),
     ).notify("slime_on_train_step", EVENT)
-    assert told == [("a", EVENT), ("b", EVENT)]
+    assert told == [("a", EVENT, "options of a", RUN), ("b", EVENT, None, RUN)]
 
 
 def test_an_asynchronous_observer_runs_to_its_end() -> None:
     told: list[str] = []
 
-    async def slow(_event: object) -> None:
+    async def slow(*_event: object) -> None:
         await asyncio.sleep(0.01)
         told.append("done")
 
@@ -107,10 +107,14 @@ def test_one_that_raises_is_counted_warned_of_once_and_hides_no_other(
 ) -> None:
     told: list[object] = []
 
-    async def boom_async(_event: object) -> None:
+    async def boom_async(*_event: object) -> None:
         raise RuntimeError("worse")
 
-    watching = observers(Hook("bad", boom), Hook("worse", boom_async), Hook("good", told.append))
+    watching = observers(
+        Hook("bad", boom),
+        Hook("worse", boom_async),
+        Hook("good", lambda *given: told.append(given)),
+    )
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             watching.notify("slime_on_train_step", EVENT)
@@ -123,7 +127,7 @@ def test_one_that_raises_is_counted_warned_of_once_and_hides_no_other(
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, asyncio.CancelledError, SystemExit])
 def test_what_stops_a_run_is_not_swallowed(stop: type[BaseException]) -> None:
-    def raise_it(_event: object) -> None:
+    def raise_it(*_event: object) -> None:
         raise stop
 
     with pytest.raises(stop):
@@ -179,7 +183,7 @@ def test_a_tracker_that_cannot_work_here_stops_the_run_before_it_starts() -> Non
 
 def test_observers_and_trackers_may_count_together() -> None:
     failures = Failures()
-    watching = Observers(Bound({"slime_on_train_step": (Hook("p", boom),)}), failures)
+    watching = Observers(Bound({"slime_on_train_step": (Hook("p", boom),)}), RUN, failures)
     tracking = Trackers.open(
         Bound({"slime_tracker": (Hook("p", lambda *_: Tracker(fails=True)),)}), RUN, failures
     )

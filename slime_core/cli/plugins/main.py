@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "check": Command("slime_core.cli.plugins.conformance", "run the conformance suite on one"),
     "lock": Command("slime_core.cli.plugins.locking", "write down exactly what is installed"),
     "schema": Command("slime_core.cli.plugins.schema", "one plugin's options as JSON schema"),
+    "new": Command("slime_core.cli.plugins.new", "write a package to begin a plugin with"),
 }
 """Every command, in the order of the help."""
 

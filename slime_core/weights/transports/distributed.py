@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 import uuid
 from collections.abc import Iterable, Sequence
@@ -102,15 +103,36 @@ class DistributedTransport:
                 pool.submit(ask, s.url, "/update_weights_from_distributed", body)
                 for s in self._servers
             ]
-            work = dist.broadcast(bucket.flatten(), 0, group=self._group, async_op=True)
+            sent = _broadcast(bucket.flatten(), self._group)
             # A server that refuses never joins the broadcast: do not wait for it then.
-            while not work.is_completed() and not any(_failed(a) for a in answers):
+            while not sent.done() and not any(_failed(a) for a in answers):
                 time.sleep(POLL_S)
             _raise_first(answers)
-            work.wait()
+            sent.result()
 
     def _urls(self) -> str:
         return ", ".join(server.url for server in self._servers)
+
+
+def _broadcast(tensor: Tensor, group: Any) -> Future[None]:
+    """Send from a thread of its own: NCCL meets its peers in the first call, and does not return
+    from it where one of them failed. The thread ends with the process then.
+    """
+    sent: Future[None] = Future()
+
+    def work() -> None:
+        try:
+            if tensor.is_cuda:
+                torch.cuda.set_device(tensor.device)  # a thread begins on the first one
+            dist.broadcast(tensor, 0, group=group)
+            if tensor.is_cuda:
+                torch.cuda.current_stream().synchronize()
+            sent.set_result(None)
+        except Exception as error:
+            sent.set_exception(error)
+
+    threading.Thread(target=work, name="broadcast", daemon=True).start()
+    return sent
 
 
 def _failed(answer: Future[Any]) -> bool:

@@ -82,7 +82,8 @@ def _told_in_rollout(subject: Subject) -> Iterator[Told]:
 def _in_driver(subject: Subject) -> Iterator[Told]:
     for hook, event in samples.driver_events(subject.run.directory):
         if hook in subject.hooks:
-            yield Told(hook, event, partial(subject.bound(hook), event))
+            call = partial(subject.bound(hook), event, subject.options, subject.run)
+            yield Told(hook, event, call)
 
 
 def _logged(opened: Any) -> Iterator[Told]:
