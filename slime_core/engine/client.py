@@ -23,6 +23,9 @@ from slime_core.engine.transport import Transport
 #: SGLang takes no prompt that leaves fewer tokens of the context than this.
 RESERVED: Final = 7
 
+#: Times in a row that a request may be ended by somebody else without a token, and is sent again.
+FRUITLESS: Final = 16
+
 ROUTING_KEY: Final = "X-SMG-Routing-Key"
 
 _NO_GATEWAY: Final = "no gateway runs here, so there is no OpenAI API to speak to"
@@ -65,6 +68,7 @@ class EngineClient:
 
     Attributes:
         weight_version: Version of the weights that the servers hold now; its owner sets it.
+        aborts: How often all requests were told to end by ``abort_all``.
         gateway: Where agents speak to, if any; its owner sets it.
     """
 
@@ -85,6 +89,7 @@ class EngineClient:
         self.defaults = defaults
         self.context_length = context_length
         self.weight_version = 0
+        self.aborts = 0
         self.gateway: AgentGateway | None = None
         self._transport = Transport(address.router_url, retries) if address else None
         self._background: set[asyncio.Task[Any]] = set()
@@ -112,6 +117,7 @@ class EngineClient:
 
     async def abort_all(self) -> None:
         """End all requests on all servers; their callers get ``ABORTED`` with the tokens so far."""
+        self.aborts += 1
         if self.address:
             session = self.transport.session
             await control.send_to_all(session, self.address.server_urls, control.ABORT_ALL)
@@ -141,7 +147,7 @@ class EngineClient:
 class Session:
     """What a plugin knows as ``Engine``: one sample's way to the servers."""
 
-    __slots__ = ("_calls", "_client", "_headers", "_index", "_opened", "_seed")
+    __slots__ = ("_calls", "_client", "_headers", "_index", "_opened", "_requests", "_seed")
 
     def __init__(self, client: EngineClient, sample_index: int, seed: int | None) -> None:
         self._client = client
@@ -150,6 +156,7 @@ class Session:
         # Never without a seed: servers that honour seeds give all requests without one the same.
         self._seed = random.getrandbits(62) if seed is None else seed
         self._calls = itertools.count()
+        self._requests = itertools.count()
         self._opened: tuple[str, Recording] | None = None
 
     @property
@@ -186,14 +193,31 @@ class Session:
     async def generate(self, trace: Trace, sampling: Sampling | None = None) -> StopReason:
         """Continue the trace and append what the model writes, as ``Engine.generate`` says."""
         client = self._client
-        room = client.context_length - len(trace)
         wanted = budget(client.defaults, sampling)
-        wanted = room if wanted is None else wanted
+        end = client.context_length if wanted is None else len(trace) + wanted
+        parameters = merged(client.defaults, sampling)
+        # Servers that honour seeds draw by seed and position, so what goes on keeps its seed.
+        parameters.setdefault("sampling_seed", call_seed(self._seed, next(self._calls)))
+        aborts, patience, length = client.aborts, FRUITLESS, len(trace)
+        while True:
+            stop = await self._attempt(trace, parameters, end)
+            # An abort that this client did not ask for is a weight update: the same request goes
+            # on with the new weights, and whoever waits for it need not know.
+            if stop is not StopReason.ABORTED or client.aborts != aborts:
+                return stop
+            patience = patience - 1 if len(trace) == length else FRUITLESS
+            if not patience:
+                return stop
+            length = len(trace)
+
+    async def _attempt(self, trace: Trace, parameters: dict[str, Any], end: int) -> StopReason:
+        """One request for what is missing until the trace has ``end`` tokens."""
+        client = self._client
+        room, wanted = client.context_length - len(trace), end - len(trace)
         if wanted <= 0:
             return StopReason.LENGTH if room > 0 else StopReason.CONTEXT
         if room < RESERVED:
             return StopReason.CONTEXT
-        parameters = merged(client.defaults, sampling)
         parameters["max_new_tokens"] = min(room, wanted)
         found = answer.read(await self._request(trace, parameters))
         version = client.weight_version if found.weight_version is None else found.weight_version
@@ -265,8 +289,7 @@ class Session:
 
     async def _request(self, trace: Trace, parameters: dict[str, Any]) -> Any:
         transport = self._client.transport
-        call = next(self._calls)
-        parameters.setdefault("sampling_seed", call_seed(self._seed, call))
+        call = next(self._requests)
         body: dict[str, Any] = {
             "rid": self._request_id(call),
             "input_ids": trace.tokens,

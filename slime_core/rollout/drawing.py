@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -78,12 +78,17 @@ class Drawing:
         self._next_sample += 1
         return index
 
-    def state(self) -> dict[str, Any]:
-        """All that ``restore`` needs, as JSON values."""
+    def state(self, untrained: Iterable[Group] = ()) -> dict[str, Any]:
+        """All that ``restore`` needs, as JSON values.
+
+        Args:
+            untrained: Groups that a step was to train on and did not: they come first again.
+        """
+        front = Buffer(map(Flight.landed, untrained))
         return {
             "next_group": self._next_group,
             "next_sample": self._next_sample,
-            "buffer": self._buffer.state(),
+            "buffer": [*front.state(), *self._buffer.state()],
             "data_source": self._source.state(),
         }
 

@@ -76,6 +76,12 @@ class Flight:
         """A group that nothing was done for yet."""
         return cls(group, [Place(sample) for sample in group.samples])
 
+    @classmethod
+    def landed(cls, group: Group) -> Flight:
+        """A group that is worth training on and was not trained on yet."""
+        places = [Place(sample, [sample], scored=True) for sample in group.samples]
+        return cls(group, places, Outcome(group, "kept"))
+
     @property
     def left(self) -> int:
         """Samples that are not done."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias, final
 
 from slime_hookspecs import EngineError, Group
@@ -31,15 +31,33 @@ class InFlight:
         self._episodes = episodes
         self._finish = finish
         self._client = client
-        self._free = concurrency
+        self._concurrency = concurrency
+        self._generating: set[asyncio.Task[None]] = set()
         self._waiting: deque[tuple[Flight, Place]] = deque()
         self._flights: dict[int, Flight] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Flight] = {}
         self._done: asyncio.Queue[Outcome | BaseException] = asyncio.Queue()
         self._stopping = False
 
     def __len__(self) -> int:
         return len(self._flights)
+
+    def use(self, episodes: Episodes, finish: Finish) -> None:
+        """Run samples that begin from now on with these; those under way go on as they are."""
+        self._episodes = episodes
+        self._finish = finish
+
+    def flights(self) -> list[Flight]:
+        """The groups under way, oldest first."""
+        return [flight for _, flight in sorted(self._flights.items())]
+
+    def drop(self, flight: Flight) -> None:
+        """End a group; nobody hears of it any more."""
+        del self._flights[flight.group.index]
+        self._waiting = deque(entry for entry in self._waiting if entry[0] is not flight)
+        for task, owner in self._tasks.items():
+            if owner is flight:
+                task.cancel()
 
     def start(self, flight: Flight) -> None:
         """Begin with all samples of a group, or go on with those that are left."""
@@ -50,7 +68,7 @@ class InFlight:
             self._waiting.extend((flight, p) for p in flight.places if not p.scored)
             self._fill()
         else:
-            self._spawn(self._land(flight))
+            self._spawn(flight)
 
     async def next(self) -> Outcome:
         """The next group that ends.
@@ -58,11 +76,12 @@ class InFlight:
         Raises:
             Exception: whatever a hook raised whose failure stops the run.
         """
-        outcome = await self._done.get()
-        if isinstance(outcome, BaseException):
-            raise outcome
-        del self._flights[outcome.group.index]
-        return outcome
+        while True:
+            outcome = await self._done.get()
+            if isinstance(outcome, BaseException):
+                raise outcome
+            if self._flights.pop(outcome.group.index, None) is not None:
+                return outcome
 
     async def stop(self, grace_s: float) -> tuple[list[Flight], int]:
         """End all that is under way.
@@ -79,11 +98,12 @@ class InFlight:
         deadline = asyncio.get_running_loop().time() + grace_s
         while stopped and self._tasks and await self._abort():
             left = deadline - asyncio.get_running_loop().time()
-            if left <= 0:
+            # All may have returned before the servers answered.
+            if left <= 0 or not self._tasks:
                 break
             await asyncio.wait(self._tasks, timeout=min(left, ABORT_EVERY_S))
         await self._cancel()
-        flights = [flight for _, flight in sorted(self._flights.items())]
+        flights = self.flights()
         self._flights.clear()
         return flights, stopped
 
@@ -103,42 +123,52 @@ class InFlight:
         self._tasks.clear()
 
     def _fill(self) -> None:
-        while self._free and self._waiting:
-            self._free -= 1
-            flight, place = self._waiting.popleft()
-            self._spawn(self._run(flight, place))
+        while len(self._generating) < self._concurrency and self._waiting:
+            self._generating.add(self._spawn(*self._waiting.popleft()))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.add(asyncio.create_task(self._guarded(work)))
+    def _spawn(self, flight: Flight, place: Place | None = None) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._guarded(flight, place))
+        self._tasks[task] = flight
+        # A task that is cancelled before it begins runs no line of its own.
+        task.add_done_callback(self._ended)
+        return task
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
+        self._generated(task)
+
+    def _generated(self, task: asyncio.Task[None] | None) -> None:
+        if task in self._generating:
+            self._generating.remove(task)
+            self._fill()
+
+    async def _guarded(self, flight: Flight, place: Place | None) -> None:
         try:
-            await work
+            await (self._land(flight) if place is None else self._run(flight, place))
         except BaseException as error:
             # Whatever gets here stops the run; `next` raises it where somebody listens.
-            self._done.put_nowait(error)
+            if flight.group.index in self._flights:
+                self._done.put_nowait(error)
             if isinstance(error, asyncio.CancelledError):
                 raise
-        finally:
-            self._tasks.discard(asyncio.current_task())
 
     async def _run(self, flight: Flight, place: Place) -> None:
-        engine = self._episodes.engine(place.sample)
+        episodes = self._episodes
+        engine = episodes.engine(place.sample)
         if not place.answer:
-            await self._generate(place, engine)
-        # Rewards may wait long, so another sample generates before they begin.
-        self._free += 1
+            await self._generate(episodes, place, engine)
         if self._stopping:
             return
-        self._fill()
-        await self._episodes.score(place.answer, engine)
+        # Rewards may wait long, so another sample generates before they begin.
+        self._generated(asyncio.current_task())
+        await episodes.score(place.answer, engine)
         place.scored = True
         if not flight.left:
             await self._land(flight)
 
-    async def _generate(self, place: Place, engine: Any) -> None:
+    async def _generate(self, episodes: Episodes, place: Place, engine: Any) -> None:
         try:
-            answer = await self._episodes.generate(place.sample, engine)
+            answer = await episodes.generate(place.sample, engine)
         except asyncio.CancelledError:
             place.rewind()
             raise

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from slime_hookspecs import Group
+from slime_hookspecs import Group, Sample
 
+from slime_core.rollout.contexts import Scene
 from slime_core.rollout.outcomes import Outcome
 
 STALE: Final = "stale"
@@ -24,6 +25,19 @@ def tokens_by_version(groups: Iterable[Group]) -> Counter[int]:
     return found
 
 
+def oldest_token(samples: Iterable[Sample]) -> int | None:
+    """Version of the oldest weights that wrote a token of these samples, if any did."""
+    return min(
+        (
+            segment.weight_version
+            for sample in samples
+            for segment in sample.trace.segments
+            if segment.kind == "sampled"
+        ),
+        default=None,
+    )
+
+
 def unless_stale(outcome: Outcome, oldest_version: int) -> Outcome:
     """The outcome; a group that nothing would be learned from, as older tokens are masked, goes."""
     if outcome.fate != "kept" or not oldest_version:
@@ -32,6 +46,14 @@ def unless_stale(outcome: Outcome, oldest_version: int) -> Outcome:
     if not versions or max(versions) >= oldest_version:
         return outcome
     return Outcome(outcome.group, "filtered", STALE)
+
+
+def trainer_version(scene: Scene) -> int:
+    """Of the weights that the trainer is about to change in a scene's step.
+
+    Version n + 1 has learned from n steps. 0 is a run that trains nothing.
+    """
+    return scene.step + 1 if scene.weight_version else 0
 
 
 def age_metrics(groups: Iterable[Group], version: int) -> dict[str, float]:

@@ -39,7 +39,7 @@ def run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
 
 def machine(run_dir: RunDir, save: Any, **checkpoint: Any) -> Machinery:
     restored: list[Any] = []
-    rollouts = InProcess({"state": lambda: {"drawn": 8}, "restore": restored.append})
+    rollouts = InProcess({"state": lambda done: {"drawn": 8 * done}, "restore": restored.append})
     rank = InProcess(
         {
             "save_checkpoint": save,
@@ -61,9 +61,27 @@ def test_a_checkpoint_holds_all_that_resuming_needs(run_dir: RunDir) -> None:
     ready = machine(run_dir, write)
     path = ready.save(2)
     assert sorted(p.name for p in path.iterdir()) == ["hf", "megatron", "plan.json", "state.json"]
-    assert json.loads((path / "state.json").read_text()) == {"step": 2, "rollout": {"drawn": 8}}
+    assert json.loads((path / "state.json").read_text()) == {"step": 2, "rollout": {"drawn": 16}}
     ready.restore(path)
-    assert ready.ranks[0].actor.call("restored")() == [{"drawn": 8}, "weights"]
+    assert ready.ranks[0].actor.call("restored")() == [{"drawn": 16}, "weights"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "method"),
+    [
+        ({}, "generate"),
+        ({"schedule": "one-step-off"}, "generate"),
+        ({"schedule": "async"}, "take"),
+        ({"debug_train_only": True}, "replay"),
+    ],
+)
+def test_the_schedule_says_what_a_rollout_is(
+    run_dir: RunDir, settings: dict[str, Any], method: str
+) -> None:
+    rollouts = InProcess({method: lambda *args: args})
+    ready = Machinery(Config(**settings), run_dir, rollouts, (), None)  # type: ignore[arg-type]
+    assert ready.finish_rollout(ready.begin_rollout(3, 4))[0] == 3
+    assert rollouts.calls == [method]
 
 
 def test_a_save_that_fails_leaves_the_previous_checkpoint_the_latest(run_dir: RunDir) -> None:

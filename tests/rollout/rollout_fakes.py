@@ -21,7 +21,7 @@ from slime_core.rollout.live_checks import LiveChecks
 from slime_core.rollout.observers import Observers
 from slime_core.rollout.reward_pool import RewardPool
 from slime_core.rollout.source import open_source
-from slime_core.rollout.studio import Studio
+from slime_core.rollout.studio import Studio, keeps_partial
 
 CONTEXT = 64
 Script = Callable[[int], Any]
@@ -192,7 +192,7 @@ def studio_of(
         open_source(found.data_source, run, checks),
         per_prompt,
         found.provenance,
-        partial=config.partial_rollout,
+        partial=keeps_partial(config),
     )
     return studio, drawing
 

@@ -106,6 +106,15 @@ async def test_without_partial_rollout_a_stopped_group_begins_anew() -> None:
     assert {v for s in samples_of(again) for v in s.trace.weight_versions} == {-1, 2}
 
 
+async def test_all_may_have_returned_before_the_servers_answer_that_they_were_told_to_abort() -> (
+    None
+):
+    studio, drawing = studio_of(partial(over_sample=2.0), WRITE, REWARD)
+    writer = Writer(lambda index: 30 if index < 8 else 3, abort_turns=100)
+    rollout = await studio.roll(Scene(0, 1), writer, drawing)
+    assert rollout.metrics["prompts/kept"] == 4
+
+
 async def test_a_group_that_was_done_but_not_needed_is_trained_on_as_it_was() -> None:
     calls: Counter[str] = Counter()
 
@@ -281,6 +290,7 @@ fates = st.sampled_from(
     size=st.integers(0, 60),
     over_sample=st.lists(st.sampled_from([1.0, 1.5, 3.0]), min_size=4, max_size=4),
     concurrency=st.sampled_from([2, 5, 256]),
+    abort_turns=st.sampled_from([0, 3, 100]),
     resumes=st.lists(st.booleans(), min_size=4, max_size=4),
     mask=st.booleans(),
 )
@@ -290,6 +300,7 @@ def test_whatever_is_stopped_wherever_nothing_is_lost_doubled_or_changed(
     size: int,
     over_sample: list[float],
     concurrency: int,
+    abort_turns: int,
     resumes: list[bool],
     mask: bool,
 ) -> None:
@@ -347,7 +358,12 @@ def test_whatever_is_stopped_wherever_nothing_is_lost_doubled_or_changed(
         seeds: dict[int, int] = {}
         for step, (config, resume) in enumerate(zip(configs, resumes, strict=True)):
             studio, _ = studio_of(config, *hooks)
-            writer = Writer(length, lambda i: fate(i) == "stubborn", weight_version=step + 1)
+            writer = Writer(
+                length,
+                lambda i: fate(i) == "stubborn",
+                weight_version=step + 1,
+                abort_turns=abort_turns,
+            )
             try:
                 rollout = await studio.roll(Scene(step, step + 1), writer, drawing)
             except RunError:  # so much was lost that the step gave up

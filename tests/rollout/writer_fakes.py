@@ -30,6 +30,7 @@ class Writer:
     finished: Counter[int] = field(default_factory=Counter)
     written: int = 0
     aborts: int = 0
+    abort_turns: int = 0  #: turns of the loop until an abort is answered
 
     def session(self, sample_index: int, seed: int | None) -> WriterEngine:
         assert seed is not None
@@ -38,6 +39,8 @@ class Writer:
 
     async def abort_all(self) -> None:
         self.aborts += 1
+        for _ in range(self.abort_turns):
+            await asyncio.sleep(0)
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -49,6 +52,9 @@ class Writer:
             if self.aborts > aborts and not self.stubborn(index):
                 self._append(trace, new, version)
                 return StopReason.ABORTED
+            if self.weight_version != version:  # an update: the request goes on with new weights
+                self._append(trace, new, version)
+                new, version, start = [], self.weight_version, len(trace)
             await asyncio.sleep(0)
             new.append(token(seed, start + len(new)))
         self._append(trace, new, version)
