@@ -91,10 +91,14 @@ class Machinery:
         verify = self.config.weights.verify == "always" or (
             first and self.config.weights.verify == "first"
         )
+        if self.config.schedule == "async":
+            self._rollout(self.rollouts.call("hold"))
         found: dict[str, float] = self._ranks(
             [rank.actor.call("sync_weights", version, verify) for rank in self.ranks],
             "weight update",
         )[0]
+        if self.config.schedule == "async":
+            self._rollout(self.rollouts.call("release", version))
         return found
 
     def save(self, step: int) -> Path:

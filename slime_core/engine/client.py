@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, final
 
 from slime_hookspecs.engine import Sampling
@@ -25,6 +26,10 @@ RESERVED: Final = 7
 
 #: Times in a row that a request may be ended by somebody else without a token, and is sent again.
 FRUITLESS: Final = 16
+
+#: How often requests in flight are told to end before an update, and how long that is waited for.
+HOLD_TRIES: Final = 40
+HOLD_EVERY_S: Final = 0.25
 
 ROUTING_KEY: Final = "X-SMG-Routing-Key"
 
@@ -93,6 +98,10 @@ class EngineClient:
         self.gateway: AgentGateway | None = None
         self._transport = Transport(address.router_url, retries) if address else None
         self._background: set[asyncio.Task[Any]] = set()
+        self._asking = 0
+        self._idle = asyncio.Event()
+        self._released = asyncio.Event()
+        self._released.set()
 
     @property
     def transport(self) -> Transport:
@@ -118,9 +127,27 @@ class EngineClient:
     async def abort_all(self) -> None:
         """End all requests on all servers; their callers get ``ABORTED`` with the tokens so far."""
         self.aborts += 1
-        if self.address:
-            session = self.transport.session
-            await control.send_to_all(session, self.address.server_urls, control.ABORT_ALL)
+        await self._tell_all_to_abort()
+
+    async def hold(self) -> None:
+        """End all requests, to go on with them after ``release``; new ones wait for it too.
+
+        A server that is told to pause looks for requests in flight once a second (SGLang 0.5.18),
+        so that an update waits less where they have ended before.
+        """
+        self._released.clear()
+        for _ in range(HOLD_TRIES):
+            if not self._asking:
+                return
+            self._idle.clear()
+            await self._tell_all_to_abort()
+            # A request that was on its way to the server meets the next call.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), HOLD_EVERY_S if self._asking else 0)
+
+    def release(self) -> None:
+        """Let requests go on."""
+        self._released.set()
 
     def abandon(self, request_id: str) -> None:
         """End a request that nobody waits for any more; returns at once, failures do not matter."""
@@ -134,6 +161,27 @@ class EngineClient:
         await asyncio.gather(*self._background)
         if self._transport:
             await self._transport.close()
+
+    async def ask(
+        self,
+        body: dict[str, Any],
+        headers: Mapping[str, str],
+        before_retry: Callable[[], None],
+    ) -> Any:
+        """What ``/generate`` answers; waits while requests are held."""
+        await self._released.wait()
+        self._asking += 1
+        try:
+            return await self.transport.post("/generate", body, headers, before_retry)
+        finally:
+            self._asking -= 1
+            if not self._asking:
+                self._idle.set()
+
+    async def _tell_all_to_abort(self) -> None:
+        if self.address:
+            session = self.transport.session
+            await control.send_to_all(session, self.address.server_urls, control.ABORT_ALL)
 
     async def _abandon(self, request_id: str, urls: Sequence[str]) -> None:
         calls = (
@@ -288,7 +336,6 @@ class Session:
         return self._client.gateway
 
     async def _request(self, trace: Trace, parameters: dict[str, Any]) -> Any:
-        transport = self._client.transport
         call = next(self._requests)
         body: dict[str, Any] = {
             "rid": self._request_id(call),
@@ -303,7 +350,7 @@ class Session:
             body["rid"] = self._request_id(call)
 
         try:
-            return await transport.post("/generate", body, self._headers, rename)
+            return await self._client.ask(body, self._headers, rename)
         except asyncio.CancelledError:
             self._client.abandon(body["rid"])
             raise

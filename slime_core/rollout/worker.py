@@ -153,6 +153,15 @@ class RolloutWorker:
             self._stream = self._studio.stream(step, self._client, self._drawing, carried)
         return await self._save_and_hand_over(scene, await self._studio.take(scene, self._stream))
 
+    async def hold(self) -> None:
+        """End requests in flight, and let nothing be generated until ``release``."""
+        await self._client.hold()
+
+    def release(self, weight_version: int) -> None:
+        """Let generation go on, with these weights."""
+        self._client.weight_version = weight_version
+        self._client.release()
+
     async def replay(self, step: int) -> StepData:
         """The data of a saved rollout, with advantages computed anew.
 

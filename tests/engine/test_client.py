@@ -374,3 +374,47 @@ async def test_a_run_without_servers_renders_and_refuses_to_generate(tiny_model_
         _ = session.openai_base_url
     await client.abort_all()
     await client.close()
+
+
+async def test_held_requests_end_and_go_on_with_the_new_weights_and_new_ones_wait(
+    client: Any, stand_in: Any
+) -> None:
+    stand_in.replies = [
+        written([5, 6], [-0.5, -0.25], "abort"),
+        written([7], [-0.5], version="4"),
+    ]
+    stand_in.delay = asyncio.Event()
+    trace, other = prompt(), prompt()
+    first = asyncio.create_task(client.session(0, 7).generate(trace))
+    while not stand_in.requests:
+        await asyncio.sleep(0.01)
+    holding = asyncio.create_task(client.hold())
+    while ("/abort_request", {"abort_all": True}) not in stand_in.requests:
+        await asyncio.sleep(0.01)
+    second = asyncio.create_task(client.session(1, 7).generate(other))
+    assert not holding.done()
+    stand_in.delay.set()
+    await holding
+    await asyncio.sleep(0.05)
+    assert [path for path, _ in stand_in.requests].count("/generate") == 1
+    assert not first.done()
+    client.release()
+    assert await asyncio.gather(first, second) == [StopReason.STOP] * 2
+    assert trace.weight_versions[3:] == [3, 3, 4]
+    assert other.weight_versions[3:] == [4]
+
+
+async def test_a_request_that_does_not_end_is_told_again_and_not_waited_for_for_ever(
+    client: Any, stand_in: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slime_core.engine.client.HOLD_TRIES", 3)
+    monkeypatch.setattr("slime_core.engine.client.HOLD_EVERY_S", 0.01)
+    stand_in.delay = asyncio.Event()
+    task = asyncio.create_task(client.session(0, 7).generate(prompt()))
+    while not stand_in.requests:
+        await asyncio.sleep(0.01)
+    await asyncio.wait_for(client.hold(), 5)
+    assert [path for path, _ in stand_in.requests].count("/abort_request") == 3
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    stand_in.delay.set()

@@ -13,6 +13,7 @@ from slime_hookspecs import PluginError, TrainerError
 
 from slime_core import machinery
 from slime_core.config.schema import CheckpointConfig, Config
+from slime_core.engine.address import ServingAddress
 from slime_core.machinery import Machinery, Rank
 from slime_core.observe.rundir import RunDir
 
@@ -111,3 +112,24 @@ def test_a_process_with_other_plugins_is_named() -> None:
     with pytest.raises(PluginError, match="trainer rank 1: bbbbbbbbbbbb") as found:
         machinery._check_fingerprints(launch, "a" * 64, [same, other])
     assert "rollout worker" not in str(found.value)
+
+
+@pytest.mark.parametrize("schedule", ["sync", "async"])
+def test_what_is_generated_without_a_pause_is_held_while_weights_are_sent(
+    run_dir: RunDir, schedule: Any
+) -> None:
+    log: list[str] = []
+    rollouts = InProcess(
+        {"hold": lambda: log.append("hold"), "release": lambda v: log.append(f"release {v}")}
+    )
+    rank = InProcess({"sync_weights": lambda v, verify: log.append(f"send {v}") or {}})
+    address = ServingAddress("http://r", ("http://s",))
+    ready: Any = Machinery(
+        Config(schedule=schedule),
+        run_dir,
+        rollouts,  # type: ignore[arg-type]
+        (Rank(rank, 0),),  # type: ignore[arg-type]
+        address,
+    )
+    ready.sync_weights(4, first=False)
+    assert log == (["send 4"] if schedule == "sync" else ["hold", "send 4", "release 4"])
