@@ -5,9 +5,10 @@ Tensors are torch's, but this module imports none of it: only the annotations na
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import keyword
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, final
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,11 +32,29 @@ has mask 0 and log-prob 0.
 * ``advantages``        float32 ``[tokens]``, from ``slime_token_advantage``
 * ``sample_advantages`` float32 ``[samples]``, from ``slime_advantage``
 * ``sample_index``      int64 ``[tokens]``, which of the micro-batch's samples the token belongs to
+* ``sample_indices``    int64 ``[samples]``, ``Sample.index`` of each
 * ``lengths``           int64 ``[samples]``, tokens a sample
 * ``weight_versions``   int64 ``[tokens]``
 
 and every ``BatchField`` that a plugin declared, under its name.
 """
+
+CORE_FIELDS: Final = frozenset(
+    {
+        "tokens",
+        "loss_mask",
+        "loss_weights",
+        "rollout_logprobs",
+        "old_logprobs",
+        "advantages",
+        "sample_advantages",
+        "sample_index",
+        "sample_indices",
+        "lengths",
+        "weight_versions",
+    }
+)
+"""Keys of a batch that the core fills: all that are listed above."""
 
 
 @final
@@ -58,6 +77,32 @@ class BatchField:
     dtype: Literal["float32", "int64"] = "float32"
     shape: tuple[int, ...] = ()
     default: float | None = None
+
+
+def wrong_batch_field(field: object) -> Iterator[str]:
+    """What is wrong with one of the values that ``slime_batch_fields`` returned."""
+    if not isinstance(field, BatchField):
+        yield "it must return a list of BatchField"
+        return
+    name: Any = field.name
+    if not (isinstance(name, str) and name.isidentifier()) or keyword.iskeyword(name):
+        yield "the name is not a Python identifier"
+    if name in CORE_FIELDS:
+        yield "the core fills a batch field of this name"
+    if field.per not in ("token", "sample"):
+        yield "per must be 'token' or 'sample'"
+    if field.dtype not in ("float32", "int64"):
+        yield "dtype must be 'float32' or 'int64'"
+    if not isinstance(field.shape, tuple) or not all(_is_size(size) for size in field.shape):
+        yield "shape must be a tuple of positive whole numbers"
+    if not isinstance(field.default, int | float | None):
+        yield "default must be a number, or None where every sample sets the field"
+    elif field.dtype == "int64" and not float(field.default or 0).is_integer():
+        yield "default must be a whole number, as dtype says"
+
+
+def _is_size(size: object) -> bool:
+    return isinstance(size, int) and size > 0
 
 
 class Policy(Protocol):

@@ -101,7 +101,9 @@ def _start(raw: Raw) -> int:
         from slime_core.observe.rundir import RunDir
 
         raw = config.resume(raw, RunDir.open(raw.resume).config_file)
-    policy = plugins.Policy.of(raw.stated("block") or (), raw.stated("locked"))
+    policy = plugins.Policy.of(
+        raw.stated("block") or (), raw.stated("locked"), raw.stated("trust") or ()
+    )
     loaded = plugins.load(config.named(raw), policy=policy)
     raw = plugins.with_environment(raw, loaded)
     defaults = plugins.collect_defaults(loaded)

@@ -105,7 +105,7 @@ class WeightsConfig:
     """How new weights reach the servers."""
 
     transport: Literal["auto", "tensor", "distributed", "disk"] = opt(
-        "auto", "auto is tensor where trainer and servers share a machine, else distributed"
+        "auto", "auto is tensor where trainer and servers share GPUs or have none, else distributed"
     )
     bucket_mb: int = opt(512, "most megabytes sent at once", at_least=1)
     verify: Literal["first", "always", "never"] = opt(
@@ -167,6 +167,9 @@ class Config:
     loss: str | None = opt(None, "short for --use loss=PLUGIN")
     reward_weight: list[str] = opt([], "PLUGIN=WEIGHT of a reward, 1 by default; may be repeated")
     block: list[str] = opt([], "plugin, distribution or PLUGIN.HOOK not to load; may be repeated")
+    trust: list[str] = opt(
+        [], "distribution to load plugins from, none but these; NAME* is any ending; repeatable"
+    )
     locked: Path | None = opt(
         None, "load only what this lock file holds", const="slime-plugins.lock", metavar="FILE"
     )

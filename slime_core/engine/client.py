@@ -318,7 +318,9 @@ class Session:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of plain text, without special tokens."""
-        return list(self._client.tokenizer.encode(text, add_special_tokens=False))
+        # What only looks like a special token in a tool's output is text.
+        encode = self._client.tokenizer.encode
+        return list(encode(text, add_special_tokens=False, split_special_tokens=True))
 
     async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """POST JSON through the router and return the JSON answer, as ``Engine.post`` says."""

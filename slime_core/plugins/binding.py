@@ -7,6 +7,8 @@ observe_plan plan -> the plan as this machine would run it          (to compare)
 
 from __future__ import annotations
 
+import socket
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,7 +25,7 @@ from slime_core.plugins.finding import find, pick
 from slime_core.plugins.loading import LoadedPlugin, load, load_exactly, refuse_namesakes
 from slime_core.plugins.names import entry_name, listed, suggestion
 from slime_core.plugins.options import build_options, options_type, public_options, secret_names
-from slime_core.plugins.plan import Plan, PlannedPlugin
+from slime_core.plugins.plan import Plan, PlannedPlugin, differences
 from slime_core.plugins.policy import Policy
 from slime_core.plugins.requirements import refuse_conflicts
 from slime_core.plugins.verify import VerifiedPlugin, verify
@@ -46,7 +48,7 @@ def bind(config: Config, loaded: Sequence[LoadedPlugin]) -> tuple[Plan, Bound]:
     """
     chosen = roles.chosen(config)
     role_only = {entry_name(one) for one in chosen.values()} - set(map(entry_name, config.plugins))
-    policy = Policy.of(config.block, config.locked)
+    policy = Policy.of(config.block, config.locked, config.trust)
     plugins = [verify(one) for one in _load_more(loaded, roles.requested(config), policy)]
     whole = [plugin.name for plugin in plugins if plugin.name not in role_only]
     filled = roles.assign(chosen, plugins, whole)
@@ -79,7 +81,8 @@ def bind_plan(plan: Plan, secrets: Tables | None = None) -> Bound:
         secrets: The configuration's plugin tables, read for secret options only: a plan has none.
 
     Raises:
-        PluginError: a plugin is not installed here, or does not offer what the plan needs.
+        PluginError: a plugin is not installed here, does not offer what the plan needs, or is not
+            the one that the plan was made with.
     """
     plugins = [verify(load_exactly(one.distribution, one.name)) for one in plan.plugins]
     for planned, plugin in zip(plan.plugins, plugins, strict=True):
@@ -88,6 +91,7 @@ def bind_plan(plan: Plan, secrets: Tables | None = None) -> Bound:
                 f"plugin {plugin.display} does not implement {', '.join(missing)}, which the plan "
                 f"has from {planned.distribution} {planned.version}"
             )
+    _refuse_others(plan, _observed(plan, plugins))
     options = {one.name: _planned_options(plan, one, secrets or {}) for one in plugins}
     return _freeze(plan, plugins, options)
 
@@ -98,11 +102,35 @@ def observe_plan(plan: Plan) -> Plan:
     Its fingerprint is that of ``plan`` if, and only if, the same would run here.
     """
     plugins = [verify(load_exactly(one.distribution, one.name)) for one in plan.plugins]
+    return _observed(plan, plugins)
+
+
+def _observed(plan: Plan, plugins: Sequence[VerifiedPlugin]) -> Plan:
     observed = tuple(
         _planned(plugin, tuple(hook for hook in planned.hooks if hook in plugin.hooks))
         for planned, plugin in zip(plan.plugins, plugins, strict=True)
     )
     return replace(plan, api=API_VERSION, plugins=observed)
+
+
+def _refuse_others(plan: Plan, observed: Plan) -> None:
+    """Raise ``PluginError`` with this machine's name and each difference from the plan."""
+    lines = [f"  {line}" for line in differences(plan, observed)]
+    if lines:
+        planned = {one.name: one for one in plan.plugins}
+        other = [planned[one.name] for one in observed.plugins if one != planned[one.name]]
+        wanted = " ".join(f"{one.distribution}=={one.version}" for one in other)
+        wanted = wanted or f"'slime-hookspecs=={plan.api}.*'"
+        raise PluginError(
+            "\n".join(
+                [
+                    f"node {socket.gethostname()} ({sys.prefix}) does not have the plugins of the "
+                    f"run; the run's stand on the left, its own on the right",
+                    *lines,
+                    f"  to install the same there: pip install --force-reinstall {wanted}",
+                ]
+            )
+        )
 
 
 def _load_more(

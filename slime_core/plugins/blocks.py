@@ -6,9 +6,10 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 from slime_core.plugins.names import canonical, suggestion
+from slime_core.plugins.trust import Trust
 
 if TYPE_CHECKING:
     from slime_core.plugins.installed import Plugin
@@ -53,6 +54,10 @@ class Block:
         return name == plugin.name or canonical(name) == plugin.distribution
 
 
+Rule: TypeAlias = Block | Trust
+"""What may forbid a plugin."""
+
+
 def read(texts: Iterable[str], source: str, environ: Mapping[str, str] = os.environ) -> list[Block]:
     """The blocks of a configuration, then those of the environment."""
     ambient = re.split(r"[,\s]+", environ.get(VARIABLE, ""))
@@ -62,23 +67,23 @@ def read(texts: Iterable[str], source: str, environ: Mapping[str, str] = os.envi
     ]
 
 
-def blocker(plugin: Plugin, blocks: Iterable[Block]) -> Block | None:
-    """The block that forbids the whole plugin, or ``None``."""
+def blocker(plugin: Plugin, blocks: Iterable[Rule]) -> Rule | None:
+    """What forbids the whole plugin, or ``None``."""
     return next((one for one in blocks if not one.hook and one.covers(plugin)), None)
 
 
-def blocked_hooks(plugin: Plugin, blocks: Iterable[Block]) -> dict[str, Block]:
+def blocked_hooks(plugin: Plugin, blocks: Iterable[Rule]) -> dict[str, Rule]:
     """The blocks of single hooks of a plugin, by hook."""
     return {one.hook: one for one in blocks if one.hook and one.covers(plugin)}
 
 
-def refuse_wrong(blocks: Iterable[Block], found: Iterable[Plugin]) -> None:
+def refuse_wrong(blocks: Iterable[Rule], found: Iterable[Plugin]) -> None:
     """Raise ``ConfigError`` for a block that could never work, or that means nothing here.
 
     One in the environment may speak of what is not installed: it serves many machines.
     """
     plugins = tuple(found)
-    for block in blocks:
+    for block in (one for one in blocks if isinstance(one, Block)):
         if wrong := _wrong_hook(block) or _wrong_target(block, plugins):
             from slime_hookspecs.errors import ConfigError
 

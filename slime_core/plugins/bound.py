@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, final
 
 from slime_hookspecs import HOOKS, BatchField, PluginError
@@ -23,10 +22,11 @@ class BoundHook:
         version: Version of its distribution.
         hook: Name of the hook.
         options: The plugin's options, as its own dataclass; ``None`` if it has none.
-        is_async: Whether ``function`` and ``call`` are coroutine functions.
+        is_async: Whether ``function`` is a coroutine function, so that ``call`` is to be awaited.
         weight: Weight of a reward; 1 for everything else.
         function: The function as the plugin wrote it; takes what it names, in its own order.
-        call: Takes all arguments of the hook by position, in the order of the contract.
+        call: Takes all arguments of the hook by position, in the order of the contract. Made in
+            each process anew, and not picklable.
     """
 
     plugin: str
@@ -88,13 +88,21 @@ class Bound:
 def adapt(implementation: Implementation) -> Callable[..., Any]:
     """A callable that takes all of a hook's arguments and passes on those that the function names.
 
-    It is the function itself where that takes all of them in order. It is picklable where the
-    function is, and a coroutine function where the function is.
+    It is the function itself where that takes all of them in order, and else a function that is
+    written for this one, as ``lambda sample, ctx: function(sample)``. Where the function is a
+    coroutine function, its coroutine is what comes back.
     """
     function, positions = implementation.function, implementation.positions
-    if positions == tuple(range(len(implementation.hook.parameters))):
+    offered = implementation.hook.parameters
+    if positions == tuple(range(len(offered))):
         return function
-    return partial(_call_async if implementation.is_async else _call, function, positions)
+    named = ", ".join(offered[position] for position in positions)
+    source = f"lambda {', '.join(offered)}: _function({named})"
+    # Unpacking a list of arguments costs five calls. A global is found faster than a closed-over
+    # name, and the names in the source are the contract's own.
+    code = compile(source, f"<arguments of {implementation.hook.name}>", "eval")
+    adapter: Callable[..., Any] = eval(code, {"_function": function})
+    return adapter
 
 
 def note(exc: BaseException, plugin: str, hook: str, what: str) -> None:
@@ -107,13 +115,3 @@ def note(exc: BaseException, plugin: str, hook: str, what: str) -> None:
         what: What was being worked on, e.g. ``sample 7 of prompt 12``.
     """
     exc.add_note(f"in plugin {plugin}, hook {hook}, {what}")
-
-
-def _call(function: Callable[..., Any], positions: Sequence[int], *arguments: Any) -> Any:
-    return function(*[arguments[position] for position in positions])
-
-
-async def _call_async(
-    function: Callable[..., Any], positions: Sequence[int], *arguments: Any
-) -> Any:
-    return await function(*[arguments[position] for position in positions])

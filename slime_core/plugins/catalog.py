@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, final
+from functools import cache
+from typing import Literal, TypeAlias, final
 
 from slime_core.plugins import installed
-from slime_core.plugins.blocks import Block, blocked_hooks, blocker
+from slime_core.plugins.blocks import Rule, blocked_hooks, blocker
 from slime_core.plugins.finding import find, order
 from slime_core.plugins.installed import Plugin
+from slime_core.plugins.plain import surely_met
 
 Status = Literal["ok", "blocked", "broken", "ambiguous", "shadowed"]
+Versions: TypeAlias = Callable[[str], str | None]
 
 
 @final
@@ -37,16 +40,17 @@ class Entry:
     blocked_hooks: dict[str, str]
 
 
-def catalog(blocks: Sequence[Block] = (), shadowed: bool = False) -> list[Entry]:
+def catalog(blocks: Sequence[Rule] = (), shadowed: bool = False) -> list[Entry]:
     """Every plugin that an import would take, in the order of ``find``.
 
     Args:
-        blocks: What is blocked.
+        blocks: What is blocked, and who is trusted.
         shadowed: Whether to add those that a folder earlier on the path hides.
     """
     visible = find()
     names = Counter(plugin.name for plugin in visible)
-    rows = [_entry(plugin, names, blocks) for plugin in visible]
+    versions = cache(installed.version)
+    rows = [_entry(plugin, names, blocks, versions) for plugin in visible]
     if shadowed:
         rows += [_hidden(plugin) for plugin in installed.entries() if plugin not in visible]
     return sorted(rows, key=lambda row: (order(row.plugin), row.plugin.location))
@@ -62,10 +66,12 @@ def requires_api(requires: Iterable[str]) -> str:
     return ""
 
 
-def _entry(plugin: Plugin, names: Counter[str], blocks: Sequence[Block]) -> Entry:
+def _entry(
+    plugin: Plugin, names: Counter[str], blocks: Sequence[Rule], versions: Versions
+) -> Entry:
     block = blocker(plugin, blocks)
     hooks = {name: one.display for name, one in blocked_hooks(plugin, blocks).items()}
-    status, detail = _standing(plugin, names)
+    status, detail = _standing(plugin, names, versions)
     if block is not None:
         status, detail = "blocked", f"by {block.display}"
     elif hooks and not detail:
@@ -74,15 +80,18 @@ def _entry(plugin: Plugin, names: Counter[str], blocks: Sequence[Block]) -> Entr
     return Entry(plugin, requires_api(plugin.requires), status, detail, blocked_by, hooks)
 
 
-def _standing(plugin: Plugin, names: Counter[str]) -> tuple[Status, str]:
-    if problem := _problem(plugin):
+def _standing(plugin: Plugin, names: Counter[str], versions: Versions) -> tuple[Status, str]:
+    if problem := _problem(plugin, versions):
         return "broken", problem
     if names[plugin.name] > 1:
         return "ambiguous", f"the name is claimed more than once: --plugin {plugin.spelling}"
     return "ok", ""
 
 
-def _problem(plugin: Plugin) -> str:
+def _problem(plugin: Plugin, versions: Versions) -> str:
+    # The contract and the grammar of requirements cost more to import than all of this.
+    if plugin.version and surely_met(plugin.requires, versions):
+        return ""
     from slime_hookspecs.errors import PluginError
 
     from slime_core.plugins.requirements import check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 
 from slime_core.plugins import installed
@@ -52,14 +53,26 @@ def order(plugin: Plugin) -> tuple[str, str, str]:
 
 def _unknown(spelling: str, found: Sequence[Plugin]) -> str:
     distribution, name = split(spelling)
+    if others := [one for one in found if spelling in (one.module, one.distribution)]:
+        return _another_name(spelling, others)
     known = {plugin.spelling if distribution else plugin.name for plugin in found}
     target = distribution or f"slime-plugin-{name.replace('_', '-')}"
     near = suggestion(spelling, known)
     return (
         f"unknown plugin {spelling!r}: nothing installed has this name{near}\n"
-        f"  installed: {listed(known)}\n"
+        f"  installed in {sys.prefix}: {listed(known)}\n"
         f"  to install it: pip install {target}"
     )
+
+
+def _another_name(spelling: str, named: Sequence[Plugin]) -> str:
+    what = "distribution" if spelling == named[0].distribution else "module"
+    lines = [f"  {plugin.display}: --plugin {plugin.name}" for plugin in named]
+    first = (
+        f"unknown plugin {spelling!r}: this is the name of a {what}, "
+        f"and a plugin goes by that of its entry point"
+    )
+    return "\n".join([first, *lines])
 
 
 def _claimed(name: str, claims: Sequence[Plugin]) -> str:

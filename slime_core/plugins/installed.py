@@ -7,7 +7,6 @@ name a plugin.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -131,6 +130,8 @@ def origin(distribution: str) -> str:
 
 
 def _record_digest(record: str | None) -> str:
+    import hashlib  # loads OpenSSL, which a list of plugins need not wait for
+
     if record is None:
         return "unknown"
     lines = sorted(
@@ -143,9 +144,8 @@ def _entries_of(distribution: Any) -> Iterator[Plugin]:
     # A look at the text first: most distributions have no plugin, and parsing costs more.
     if f"[{ENTRY_POINT_GROUP}]" not in (distribution.read_text("entry_points.txt") or ""):
         return
-    head = HeaderParser().parsestr(
-        distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
-    )
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    head = HeaderParser().parsestr(text.partition("\n\n")[0])  # a readme follows, often a long one
     location = str(Path(str(distribution.locate_file(""))))
     for point in distribution.entry_points.select(group=ENTRY_POINT_GROUP):
         yield Plugin(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import socket
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -103,9 +104,10 @@ def import_plugin(plugin: Plugin, hidden: frozenset[str] = frozenset()) -> Loade
     """Import what the entry point names. One that does not return ends the process.
 
     Raises:
-        PluginError: the import raised or tried to exit, or the attribute is not there.
+        PluginError: the import raised, tried to exit or initialised CUDA, or the attribute is not
+            there.
     """
-    seconds = limit_s()
+    seconds, had_cuda = limit_s(), has_cuda()
     try:
         with import_limit(plugin, seconds):
             target: Any = importlib.import_module(plugin.module)
@@ -114,7 +116,24 @@ def import_plugin(plugin: Plugin, hidden: frozenset[str] = frozenset()) -> Loade
     # A plugin's top-level code may raise anything, and sys.exit() in it must not end the host.
     except (Exception, SystemExit) as error:
         raise PluginError(_import_message(plugin, error)) from error
+    if has_cuda() and not had_cuda:
+        raise PluginError(_cuda_message(plugin))
     return LoadedPlugin(plugin, target, hidden)
+
+
+def has_cuda() -> bool:
+    """Whether this process has initialised CUDA."""
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    return bool(cuda is not None and cuda.is_initialized())
+
+
+def _cuda_message(plugin: Plugin) -> str:
+    return (
+        f"plugin {plugin.display} initialises CUDA when it is imported, in every process\n"
+        f"  entry point {plugin.name} = {plugin.value} (module {plugin.module})\n"
+        f"  it may do so in its hooks only; look for a newer release: "
+        f"pip install --upgrade {plugin.distribution}"
+    )
 
 
 def _import_message(plugin: Plugin, error: BaseException) -> str:

@@ -24,24 +24,12 @@ def entry_name(spelling: str) -> str:
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` with the nearest known names, or nothing."""
-    import difflib
+    # The contract is imported only for those who misspell: it costs more than a list of plugins.
+    from slime_hookspecs.spelling import suggestion as suggest
 
-    folded = {_fold(one): one for one in sorted(known)}
-    close = difflib.get_close_matches(_fold(name), folded, n=3, cutoff=0.6)
-    return f"; did you mean {either(folded[one] for one in close)}?" if close else ""
-
-
-def either(names: Iterable[str]) -> str:
-    """Names as ``'a', 'b' or 'c'``."""
-    quoted = [repr(name) for name in names]
-    head, last = quoted[:-1], quoted[-1:]
-    return " or ".join(part for part in (", ".join(head), "".join(last)) if part)
+    return suggest(name, known)
 
 
 def listed(names: Iterable[str]) -> str:
     """Names in order with commas between, or ``none``."""
     return ", ".join(sorted(names)) or "none"
-
-
-def _fold(name: str) -> str:
-    return name.lower().replace("-", "_")

@@ -46,18 +46,19 @@ def options_type(loaded: LoadedPlugin) -> type | None:
 def _wrong_field(field: dataclasses.Field[Any], hint: Any) -> str | None:
     if field.default is field.default_factory is dataclasses.MISSING:
         return "the field has no default, and every option needs one"
-    if any(secret_names(inner) for inner in _dataclasses_in(hint)):
+    if any(secret_names(inner) for inner in dataclasses_in(hint)):
         return "a secret must be a field of the options class itself"
     return None
 
 
-def _dataclasses_in(hint: Any) -> Iterator[type]:
+def dataclasses_in(hint: Any) -> Iterator[Any]:
+    """The dataclasses that a type names, and those that their fields name."""
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         yield hint
         for inner in typing.get_type_hints(hint).values():
-            yield from _dataclasses_in(inner)
+            yield from dataclasses_in(inner)
     for argument in typing.get_args(hint):
-        yield from _dataclasses_in(argument)
+        yield from dataclasses_in(argument)
 
 
 def _hints(loaded: LoadedPlugin, kind: type) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def public_options(loaded: LoadedPlugin, options: Any) -> dict[str, Any]:
         return {}
     try:
         return {
-            field.name: _to_json(getattr(options, field.name))
+            field.name: to_json(getattr(options, field.name))
             for field in _fields(type(options))
             if not is_secret(field)
         }
@@ -213,7 +214,8 @@ def _from_builtin(kind: type, value: Any) -> Any:
     raise NotImplementedError(f"no way to make {kind.__name__} from {type(value).__name__}")
 
 
-def _to_json(value: Any) -> Any:
+def to_json(value: Any) -> Any:
+    """An option's value as a plan or a schema holds it."""
     plain = msgspec.to_builtins(value, str_keys=True, order="deterministic", enc_hook=_to_builtin)
     # Through text and back, so that a plan equals the one that is read from its JSON.
     return json.loads(json.dumps(plain))

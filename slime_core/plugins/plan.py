@@ -139,10 +139,10 @@ def _code_change(old: PlannedPlugin | None, new: PlannedPlugin | None) -> str | 
         return f"{_display(new)} did not serve it in the saved run"
     if (old.distribution, old.value, old.code) == (new.distribution, new.value, new.code):
         return None
-    return (
-        f"the code of {new.name} changed: {old.distribution} {old.version} -> "
-        f"{new.distribution} {new.version}"
+    before, after = (
+        f"{one.distribution} {one.version} (code {one.code[:12]})" for one in (old, new)
     )
+    return f"the code of {new.name} changed: {before} -> {after}"
 
 
 def _display(plugin: PlannedPlugin | None) -> str:

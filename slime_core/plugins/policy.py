@@ -1,4 +1,4 @@
-"""What a run allows to be loaded: not what is blocked, and with a lock only what it holds."""
+"""What a run allows to be loaded: what is trusted and not blocked; with a lock, what it holds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, final
 
 from slime_hookspecs import PluginError
 
-from slime_core.plugins.blocks import Block, blocked_hooks, blocker, read, refuse_wrong
+from slime_core.plugins import trust
+from slime_core.plugins.blocks import Rule, blocked_hooks, blocker, read, refuse_wrong
 from slime_core.plugins.installed import Plugin
 from slime_core.plugins.lock import Lock, refuse_unlocked
 
@@ -22,21 +23,24 @@ class Policy:
     """What may be loaded.
 
     Attributes:
-        blocks: What must not be.
+        blocks: What must not be, and lists of what alone may.
         lock: The only code that may be, or ``None`` for any.
     """
 
-    blocks: tuple[Block, ...] = ()
+    blocks: tuple[Rule, ...] = ()
     lock: Lock | None = None
 
     @classmethod
-    def of(cls, block: Sequence[str] = (), locked: Path | None = None) -> Policy:
+    def of(
+        cls, block: Sequence[str] = (), locked: Path | None = None, trusted: Sequence[str] = ()
+    ) -> Policy:
         """What a configuration and the environment say.
 
         Raises:
             ConfigError: the lock cannot be read.
         """
-        return cls(tuple(read(block, "--block")), Lock.read(locked) if locked else None)
+        rules: tuple[Rule, ...] = (*read(block, "--block"), *trust.read(trusted, "--trust"))
+        return cls(rules, Lock.read(locked) if locked else None)
 
     def check(self, plugins: Sequence[Plugin], found: Sequence[Plugin]) -> None:
         """Refuse plugins that were asked for and are not allowed. Imports none of them.

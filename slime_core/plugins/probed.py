@@ -13,7 +13,7 @@ from typing import Any, Final
 from slime_hookspecs import PluginError
 
 from slime_core.plugins import installed
-from slime_core.plugins.loading import LoadedPlugin, import_plugin
+from slime_core.plugins.loading import LoadedPlugin, has_cuda, import_plugin
 from slime_core.plugins.options import options_type
 from slime_core.plugins.probe import Probe
 from slime_core.plugins.schemas import options_schema
@@ -48,7 +48,7 @@ def observe(distribution: str, name: str) -> Probe:
     known: dict[str, Any] = {
         "import_s": seconds,
         "heavy": tuple(module for module in HEAVY if module in fresh),
-        "cuda": _cuda_is_initialised(),
+        "cuda": has_cuda(),
     }
     if loaded is None:
         return Probe("raised", error, **known)
@@ -72,8 +72,3 @@ def _verified(loaded: LoadedPlugin, known: dict[str, Any]) -> Probe:
         return Probe("refused", str(error), **known)
     except Exception as error:
         return Probe("refused", f"{type(error).__name__}: {error}", **known)
-
-
-def _cuda_is_initialised() -> bool:
-    cuda = getattr(sys.modules.get("torch"), "cuda", None)
-    return bool(cuda is not None and cuda.is_initialized())

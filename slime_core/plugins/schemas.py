@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from slime_core.plugins.options import is_secret
+from slime_core.plugins.options import dataclasses_in, is_secret, to_json
 
 
 def options_schema(kind: type | None) -> dict[str, Any] | None:
@@ -26,13 +26,17 @@ def options_schema(kind: type | None) -> dict[str, Any] | None:
     for part in (schema, *parts.values()):
         if part.get("type") == "object" and "properties" in part:
             part["additionalProperties"] = False
-    for field in dataclasses.fields(kind):
-        if field.name in schema["properties"]:
-            _describe(schema["properties"][field.name], field)
+    for one in dataclasses_in(kind):
+        entries = (schema if one is kind else parts.get(one.__name__, {})).get("properties", {})
+        for field in dataclasses.fields(one):
+            if field.name in entries:
+                _describe(entries[field.name], field)
     return {**schema, "$defs": parts} if parts else dict(schema)
 
 
 def _describe(entry: dict[str, Any], field: dataclasses.Field[Any]) -> None:
+    if field.default_factory is not dataclasses.MISSING:
+        entry["default"] = to_json(field.default_factory())
     if text := field.metadata.get("help"):
         entry["description"] = text
     if is_secret(field):

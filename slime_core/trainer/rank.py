@@ -143,7 +143,13 @@ class MegatronRank:
         if self.rank == 0:
             folder = self.run.directory / "weights"
             hf_config = self.engine.hf_config
-            self._sync = WeightSync(self.config.weights, address, folder, hf_config=hf_config)
+            self._sync = WeightSync(
+                self.config.weights,
+                address,
+                folder,
+                hf_config=hf_config,
+                same_device=self.config.colocate or not torch.cuda.is_available(),
+            )
 
     def sync_weights(self, version: int, verify: bool) -> dict[str, float]:
         """Send the weights to the servers as ``version``; metrics on rank 0.

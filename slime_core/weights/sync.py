@@ -38,6 +38,7 @@ class WeightSync:
         work_dir: Folder for the disk transport; the servers must see it under the same path.
         hf_config: The model's config.json; read from the servers' model folder if not given. Only
             verification needs it.
+        same_device: Servers of this machine use the trainer's own GPUs, or none.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class WeightSync:
         work_dir: Path,
         *,
         hf_config: Mapping[str, Any] | None = None,
+        same_device: bool = True,
     ) -> None:
         self._config = config
+        self._same_device = same_device
         self._urls = address.server_urls
         self._work_dir = work_dir
         self._hf_config = hf_config
@@ -100,7 +103,7 @@ class WeightSync:
     @cached_property
     def _transport(self) -> Transport:
         size = self._config.bucket_mb << 20
-        match choose(self._config.transport, self._urls):
+        match choose(self._config.transport, self._urls, self._same_device):
             case "tensor":
                 return TensorTransport(self._servers, size)
             case "disk":
@@ -152,11 +155,25 @@ class WeightSync:
         ask_all(self._servers, "/update_weight_version", body)
 
 
-def choose(transport: str, urls: Iterable[str]) -> str:
-    """The transport that ``auto`` stands for: ``tensor`` where all servers are on this machine."""
+def choose(transport: str, urls: Iterable[str], same_device: bool) -> str:
+    """The transport that ``auto`` stands for: ``tensor`` where servers can see the tensors.
+
+    Args:
+        transport: As configured.
+        urls: The servers.
+        same_device: Servers of this machine use the trainer's own GPUs, or none.
+
+    Raises:
+        ConfigError: ``tensor`` was asked for, and servers have other GPUs.
+    """
+    here = same_device and all(is_loopback(urlsplit(url).hostname or "") for url in urls)
+    if transport == "tensor" and not here:
+        raise ConfigError(
+            "--weights-transport tensor hands over memory of a GPU that trainer and servers share; "
+            "these servers have others: use --colocate, or distributed, or disk"
+        )
     if transport != "auto":
         return transport
-    here = all(is_loopback(urlsplit(url).hostname or "") for url in urls)
     return "tensor" if here else "distributed"
 
 

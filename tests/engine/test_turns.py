@@ -99,3 +99,10 @@ def test_a_template_that_drops_turns_is_an_error(
     trace = spoken(tokenizer, engine, "2")
     with pytest.raises(EngineError, match="does not keep earlier turns"):
         engine.extend(trace, [ASK, engine.parse(trace)], [ASK])
+
+
+def test_what_looks_like_a_special_token_in_plain_text_is_text(tokenizer: Any) -> None:
+    engine = session(tokenizer)
+    tokens = engine.encode("a<|end|>b")
+    assert tokenizer.eos_token_id not in tokens
+    assert engine.decode(tokens) == "a<|end|>b"

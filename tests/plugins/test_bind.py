@@ -241,6 +241,10 @@ def test_batch_fields_come_in_plan_order(plugin: Any) -> None:
         ("BatchField('x', per='token', shape=3)", "shape must be a tuple of positive"),
         ("BatchField('x', per='token', default='0')", "default must be a number, or None"),
         ("BatchField('x', per='token', dtype='int64', default=0.5)", "default must be a whole"),
+        (
+            "BatchField('x', per='token', dtype='int64', default=float('inf'))",
+            "default must be a whole",
+        ),
         ("'x'", "it must return a list of BatchField"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import pickle
+import itertools
 import traceback
 from typing import Any
 
@@ -54,18 +54,38 @@ def test_a_function_gets_the_arguments_that_it_names(function: Any, answer: Any)
     assert adapt(implementation("slime_reward", function))("s", "c") == answer
 
 
-async def test_a_coroutine_function_stays_one() -> None:
+@pytest.mark.parametrize("hook", HOOKS)
+def test_any_choice_of_arguments_in_any_order_is_filled(hook: str) -> None:
+    offered = HOOKS[hook].parameters
+    values = {name: f"the {name}" for name in offered}
+    choices = [
+        names
+        for count in range(len(offered) + 1)
+        for names in itertools.permutations(offered, count)
+    ]
+    for names in choices:
+        function: Any = eval(f"lambda {', '.join(names)}: locals()")
+        assert adapt(implementation(hook, function))(*values.values()) == {
+            name: values[name] for name in names
+        }
+
+
+async def test_what_a_coroutine_function_answers_can_be_awaited() -> None:
     call = adapt(implementation("slime_generate", only_engine))
-    assert inspect.iscoroutinefunction(call)
     assert await call("sample", "engine", "ctx") == "engine"
 
 
-@pytest.mark.parametrize("function", [only_ctx, last_first])
-def test_what_adapts_can_be_sent_to_another_process(function: Any) -> None:
-    call = adapt(implementation("slime_reward", function))
-    assert pickle.loads(pickle.dumps(call))("s", "c") == function(
-        **{name: name[0] for name in inspect.signature(function).parameters}
-    )
+def test_a_traceback_shows_the_plugins_function_and_whose_arguments_were_passed_on() -> None:
+    def broken(ctx: Any) -> Any:
+        raise ValueError(ctx)
+
+    with pytest.raises(ValueError, match=r"^c$") as caught:
+        adapt(implementation("slime_reward", broken))("s", "c")
+    frames = traceback.extract_tb(caught.value.__traceback__)[1:]
+    assert [(frame.filename, frame.name) for frame in frames] == [
+        ("<arguments of slime_reward>", "<lambda>"),
+        (__file__, "broken"),
+    ]
 
 
 def test_a_note_names_plugin_hook_and_subject_and_keeps_the_type() -> None:

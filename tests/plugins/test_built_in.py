@@ -10,7 +10,19 @@ import pytest
 from slime_core.config.schema import Config
 from slime_core.plugins import bind, bind_plan, find, implementations, load, observe_plan
 
-BUILT_IN = ["broadcast", "grpo", "policy_loss", "sft_loss", "single_turn", "tensorboard"]
+BUILT_IN = [
+    "broadcast",
+    "events",
+    "grpo",
+    "majority_vote",
+    "overlong",
+    "policy_loss",
+    "reward_to_go",
+    "sft_loss",
+    "single_turn",
+    "tensorboard",
+    "timing",
+]
 
 
 def test_they_are_found_by_their_entry_points() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from slime_hookspecs import ConfigError
 
 from slime_core import config
 from slime_core.plugins import bind, load, with_environment
+from slime_core.plugins.environment import explains
 
 TASK = """
 import dataclasses
@@ -75,3 +77,61 @@ def test_registration_hooks_are_asked_once_and_fields_know_their_owner(
     _, made = bound(task, "", {}, monkeypatch)
     assert task[0].object.CALLS == [1]
     assert made.field_owners == {"mine": "my_task"}
+
+
+def test_a_secret_in_a_file_is_refused_with_the_file_and_its_variable(
+    task: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text('[plugin.my_task]\nkey = "hush"\n')
+    with pytest.raises(ConfigError) as caught:
+        with_environment(config.parse(["--config", str(file), "--plugin", "my_task"]), task)
+    first, cure = str(caught.value).splitlines()
+    assert str(file) in first
+    assert first.endswith("is a secret, which shell histories and files would keep")
+    assert cure == "  give it in the environment variable SLIME_MY_TASK_KEY only"
+    assert "hush" not in str(caught.value)
+
+
+def test_a_file_is_weaker_than_the_environment(task: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("[plugin.my_task]\nsize = 2\n")
+    plan, _ = bound(task, f"--config {file}", {"SLIME_MY_TASK_SIZE": "3"}, monkeypatch)
+    assert plan.options["my_task"]["size"] == 3
+
+
+def test_a_variable_belongs_to_the_longest_plugin_name_that_it_begins_with(
+    site: Any, monkeypatch: Any
+) -> None:
+    site.plugin("my", TASK.replace("mine", "of_my"))
+    site.plugin("my_task", TASK)
+    raw = with_environment(
+        config.parse(["--model", "m", "--plugin", "my", "--plugin", "my_task"]),
+        load(["my", "my_task"]),
+        {"SLIME_MY_TASK_SIZE": "3", "SLIME_MY_SIZE": "4"},
+    )
+    assert config.resolve(raw, {}).plugin == {"my": {"size": "4"}, "my_task": {"size": "3"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "plugin"), [("SLIME_PLUGINS_BLOCK", "plugins"), ("SLIME_IMPORT_TIMEOUT_S", "import")]
+)
+def test_variables_of_the_host_are_no_options_of_a_plugin_of_that_name(
+    site: Any, name: str, plugin: str
+) -> None:
+    site.plugin(plugin, "@hookimpl\ndef slime_reward(sample): return 1.0\n")
+    raw = with_environment(
+        config.parse(["--model", "m", "--plugin", plugin]), load([plugin]), {name: "5"}
+    )
+    assert config.resolve(raw, {}).plugin == {}
+
+
+@pytest.mark.parametrize(
+    ("table", "explained"),
+    [({"size": 3}, True), ({"size": 3, "names": []}, False), ({"names": []}, False), ({}, False)],
+)
+def test_a_table_of_another_runs_plugin_is_explained_by_the_environment_alone(
+    monkeypatch: Any, table: dict[str, Any], explained: bool
+) -> None:
+    monkeypatch.setenv("SLIME_MY_TASK_SIZE", "3")
+    assert explains("my_task", table) is explained

@@ -28,10 +28,12 @@ def test_plugins_come_sorted_by_entry_name_and_distribution(site: Any) -> None:
     for entry in ("zebra", "apple", "mango"):
         site.plugin(entry)
     site.install("other-fruit", plugins={"apple": "slime_plugin_apple"})
+    site.install("a-fruit", plugins={"plum": "slime_plugin_plum"})
     assert here(site) == [
         plugin(site, "apple", "other-fruit"),
         plugin(site, "apple", "slime-plugin-apple"),
         plugin(site, "mango", "slime-plugin-mango"),
+        plugin(site, "plum", "a-fruit"),
         plugin(site, "zebra", "slime-plugin-zebra"),
     ]
 
@@ -142,7 +144,7 @@ def test_an_unknown_plugin_gets_the_nearest_names_and_the_pip_command(site: Any)
     first, second, third = str(caught.value).split("\n")
     assert first.startswith("unknown plugin 'math-dapoo2': nothing installed has this name; did")
     assert "did you mean 'math_dapo2'" in first
-    assert second.startswith("  installed: ")
+    assert second.startswith(f"  installed in {sys.prefix}: ")
     assert "math_dapo2" in second
     assert third == "  to install it: pip install slime-plugin-math-dapoo2"
 

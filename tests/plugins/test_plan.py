@@ -312,7 +312,7 @@ def test_resuming_compares_the_code_of_rewards_losses_and_advantages() -> None:
         planned("t", "c", "1", "slime_token_advantage"),
     )
     assert compare(saved, current) == [
-        "reward: the code of r changed: dist-r 1 -> dist-r 2",
+        "reward: the code of r changed: dist-r 1 (code c1) -> dist-r 2 (code c2)",
         "loss: l (dist-l 1) no longer serves it",
         "loss: m (dist-m 1) did not serve it in the saved run",
     ]
@@ -335,4 +335,6 @@ def test_each_learning_hook_is_compared(hook: str) -> None:
         some_plan(planned("p", "2", "1", hook)),
     )
     role = hook.removeprefix("slime_")
-    assert compare(saved, current) == [f"{role}: the code of p changed: dist-p 1 -> dist-p 1"]
+    assert compare(saved, current) == [
+        f"{role}: the code of p changed: dist-p 1 (code 1) -> dist-p 1 (code 2)"
+    ]

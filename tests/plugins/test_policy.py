@@ -99,3 +99,42 @@ def test_plugins_whose_requirements_exclude_each_other_are_both_named(site: Any)
     site.plugin("new", REWARD, requires=[api, "packaging>=20"])
     with pytest.raises(PluginError, match=r"old \(.*\) needs packaging<2, new \(.*\) needs"):
         load(["old", "new"])
+
+
+TRUSTS_OTHERS = "--trust, which trusts acme-*, slime-plugin-tas only"
+
+
+def test_a_plugin_of_a_distribution_that_is_not_trusted_is_not_imported(site: Any) -> None:
+    site.plugin("task", "raise RuntimeError('imported')")
+    with pytest.raises(PluginError) as caught:
+        load(["task"], policy=Policy.of(trusted=["acme-*", "slime-plugin-tas"]))
+    assert str(caught.value).split("\n")[0] == (
+        f"plugin task (slime-plugin-task 1.0) was asked for and is blocked by {TRUSTS_OTHERS}"
+    )
+    assert "slime_plugin_task" not in sys.modules
+
+
+@pytest.mark.parametrize("name", ["slime-plugin-task", "Slime_Plugin_Task", "slime-plugin-*", "*"])
+def test_a_trusted_distribution_is_loaded_and_the_built_in_ones_are(site: Any, name: str) -> None:
+    site.plugin("task", REWARD)
+    loaded = load(["task", "grpo"], policy=Policy.of(trusted=["acme", name]))
+    assert [one.name for one in loaded] == ["task", "grpo"]
+
+
+def test_with_two_lists_a_plugin_must_be_in_both(
+    site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.plugin("task", REWARD)
+    monkeypatch.setenv("SLIME_PLUGINS_TRUST", "acme, other-*")
+    with pytest.raises(PluginError, match="by SLIME_PLUGINS_TRUST, which trusts acme, other-"):
+        load(["task"], policy=Policy.of(trusted=["slime-plugin-task"]))
+    monkeypatch.setenv("SLIME_PLUGINS_TRUST", "slime-plugin-*")
+    assert load(["task"], policy=Policy.of(trusted=["slime-plugin-task"]))
+
+
+def test_what_binding_loads_besides_must_be_trusted_too(site: Any) -> None:
+    site.plugin("task", REWARD)
+    site.plugin("judge", "@hookimpl\ndef slime_advantage(group): return []\n")
+    config = Config(plugins=["task"], use=["advantage=judge"], trust=["slime-plugin-task"])
+    with pytest.raises(PluginError, match=r"judge .* is blocked by --trust"):
+        bind(config, load(["task"], policy=Policy.of(trusted=config.trust)))

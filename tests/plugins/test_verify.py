@@ -84,7 +84,8 @@ def test_a_parameter_that_the_hook_does_not_have_gets_the_nearest(site: Any) -> 
         ),
         (
             "sample, flavour=3",
-            "the hook has no argument 'flavour' (it offers sample, ctx)",
+            "the hook has no argument 'flavour' (it offers sample, ctx); "
+            "a setting of the plugin's own is a field of its options",
         ),
     ],
 )

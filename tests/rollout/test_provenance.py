@@ -181,7 +181,9 @@ def test_a_resume_with_another_reward_advantage_or_loss_is_refused_unless_allowe
         open_run_dir(changed, info)
     said = str(caught.value)
     assert said.startswith("the plugins of this run have changed since it was started:")
-    assert f"{role}: the code of {name} changed: own-{role} 1.0 -> own-{role} 1.0" in said
+    edited = code(name, PLUGINS[name] + "# edited in place\n")[:12]
+    assert f"{role}: the code of {name} changed: own-{role} 1.0 (code " in said
+    assert f" -> own-{role} 1.0 (code {edited})" in said
     assert "--allow-changed-plugins" in said
     saved = RunDir.open(info.directory).plan_file
     assert Plan.from_json(saved.read_text()) == started.plan

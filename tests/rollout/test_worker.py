@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -336,8 +337,9 @@ async def test_without_servers_generation_fails_and_says_why(
 async def test_a_reward_worker_finds_the_plugins_of_the_plan_or_the_start_fails(
     config: Config, tmp_path: Path, site: Path
 ) -> None:
+    child = f"import os\nif os.getpid() != {os.getpid()}: raise ImportError('gone')\n"
+    (site / "worker_task.py").write_text(child + TASK)
     plan, _ = bind(config, load(config.plugins))
-    (site / "worker_task.py").write_text("raise ImportError('gone')\n")
     assert config.model is not None
     run = RunInfo("t", tmp_path, config.model, 0, 9, 4, 2, 8)
     worker = RolloutWorker(config, Plan.from_json(plan.to_json()).to_json(), run, None)
@@ -345,6 +347,20 @@ async def test_a_reward_worker_finds_the_plugins_of_the_plan_or_the_start_fails(
         await worker.start()
     await worker.close()
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_plugin_that_was_edited_since_the_plan_was_made_is_named(
+    config: Config, tmp_path: Path, site: Path
+) -> None:
+    plan, _ = bind(config, load(config.plugins))
+    (site / "worker_task.py").write_text(TASK + "# edited\n")
+    assert config.model is not None
+    worker = RolloutWorker(
+        config, plan.to_json(), RunInfo("t", tmp_path, config.model, 0, 9, 4, 2, 8), None
+    )
+    with pytest.raises(PluginError, match="plugin worker_task: source files differ"):
+        await worker.start()
+    await worker.close()
 
 
 async def test_two_evaluation_sets_of_one_name_are_refused(

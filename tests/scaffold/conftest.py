@@ -39,7 +39,8 @@ def clean(wheels: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder, with_pip=True)
     contract, *plugins = sorted(wheels, key=lambda wheel: "hookspecs" not in wheel.name)
     pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile"]
-    succeed([*pip, f"{contract}[testing]", *plugins], folder)
+    kept = ["--no-index", "--find-links", Path(sys.prefix) / "wheelhouse"]  # by `make setup`
+    succeed([*pip, *kept, f"{contract}[testing]", *plugins], folder)
     return folder / "bin"
 
 

@@ -186,16 +186,31 @@ def test_shared_memory_ends_with_its_context() -> None:
     assert torch.equal(mapped.view(torch.float32), torch.ones(4))  # until its last user is gone
 
 
+HERE, THERE = "http://127.0.0.1:1", "http://10.0.0.2:2"
+
+
 @pytest.mark.parametrize(
-    ("asked", "urls", "found"),
+    ("asked", "urls", "same_device", "found"),
     [
-        ("auto", ("http://127.0.0.1:1", "http://localhost:2"), "tensor"),
-        ("auto", ("http://127.0.0.1:1", "http://10.0.0.2:2"), "distributed"),
-        ("disk", ("http://127.0.0.1:1",), "disk"),
+        ("auto", (HERE, "http://localhost:2"), True, "tensor"),
+        ("auto", (HERE,), False, "distributed"),
+        ("auto", (HERE, THERE), True, "distributed"),
+        ("disk", (HERE,), False, "disk"),
+        ("tensor", (HERE,), True, "tensor"),
     ],
 )
-def test_auto_is_tensor_on_one_machine(asked: str, urls: tuple[str, ...], found: str) -> None:
-    assert choose(asked, urls) == found
+def test_auto_is_tensor_where_servers_see_the_trainers_memory(
+    asked: str, urls: tuple[str, ...], same_device: bool, found: str
+) -> None:
+    assert choose(asked, urls, same_device) == found
+
+
+@pytest.mark.parametrize(("urls", "same_device"), [((HERE,), False), ((THERE,), True)])
+def test_memory_of_one_gpu_is_not_handed_to_servers_on_another(
+    urls: tuple[str, ...], same_device: bool
+) -> None:
+    with pytest.raises(ConfigError, match="use --colocate, or distributed, or disk"):
+        choose("tensor", urls, same_device)
 
 
 def test_the_servers_dtype() -> None:

@@ -3,7 +3,19 @@
 Nothing else of the contract uses it; a plugin is free to bring its own. Parquet files need pyarrow.
 """
 
+from slime_hookspecs.datasets.fields import PLACEHOLDER, label, messages
+from slime_hookspecs.datasets.held_out import accuracy, held_out
 from slime_hookspecs.datasets.rows import Row, excerpt, read_rows
 from slime_hookspecs.datasets.source import PromptSource
 
-__all__ = ["PromptSource", "Row", "excerpt", "read_rows"]
+__all__ = [
+    "PLACEHOLDER",
+    "PromptSource",
+    "Row",
+    "accuracy",
+    "excerpt",
+    "held_out",
+    "label",
+    "messages",
+    "read_rows",
+]

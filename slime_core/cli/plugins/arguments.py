@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from slime_core.plugins import blocks
+from slime_core.plugins import blocks, trust
 
 if TYPE_CHECKING:
     from slime_core.plugins.installed import Plugin
@@ -34,21 +34,30 @@ def add_json(parser: Parser) -> None:
 
 
 def add_blocks(parser: Parser) -> None:
-    """``--block`` and ``--config``: what a run with these would block."""
+    """``--block``, ``--trust`` and ``--config``: what a run with these would not load."""
     parser.add_argument(
         "--block", action="append", default=[], metavar="NAME", help="as for a run; repeatable"
+    )
+    parser.add_argument(
+        "--trust", action="append", default=[], metavar="DIST", help="as for a run; repeatable"
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings file of a run")
 
 
-def read_blocks(found: argparse.Namespace) -> list[blocks.Block]:
-    """The blocks of the command line or the file, and of the environment."""
-    if found.block or found.config is None:
-        return blocks.read(found.block, "--block")
+def read_blocks(found: argparse.Namespace) -> list[blocks.Rule]:
+    """Blocks and trusted distributions of the command line or the file, and the environment."""
+    block, trusted = _said(found, "block"), _said(found, "trust")
+    return [*blocks.read(*block), *trust.read(*trusted)]
+
+
+def _said(found: argparse.Namespace, name: str) -> tuple[list[str], str]:
+    """A list of names, and who said so: the command line wins over the file."""
+    given: list[str] = getattr(found, name)
+    if given or found.config is None:
+        return given, f"--{name}"
     from slime_core.config.files import read_layer
 
-    said = read_layer(found.config).values.get(("block",), [])
-    return blocks.read(said, f"{found.config}: block")
+    return list(read_layer(found.config).values.get((name,), [])), f"{found.config}: {name}"
 
 
 def picked(names: Sequence[str]) -> list[Plugin]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from slime_core.cli.plugins.render import entry_values, probe_values
-from slime_core.plugins.blocks import Block
+from slime_core.plugins.blocks import Rule
 from slime_core.plugins.catalog import Entry, catalog
 from slime_core.plugins.certificates import Standing, shipped
 from slime_core.plugins.finding import find
@@ -39,7 +39,6 @@ class Finding:
         said = [self.entry.detail] if self.entry.status == "broken" else []
         if self.probe is not None:
             said += [] if self.probe.well else [self.probe.error]
-            said += ["it initialises CUDA at import, in every process"] if self.probe.cuda else []
         if self.conformance and self.conformance.state == "failed":
             said.append(f"its certificate says: {self.conformance.summary}")
         return [*said, *self.conflicts]
@@ -60,7 +59,7 @@ class Finding:
 
 def examine(
     plugins: Sequence[Plugin],
-    blocks: Sequence[Block],
+    blocks: Sequence[Rule],
     timeout_s: float,
     certificates: Mapping[str, Standing] | None = None,
 ) -> list[Finding]:

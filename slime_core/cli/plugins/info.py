@@ -9,6 +9,7 @@ from slime_core.cli.plugins.arguments import Parser, add_blocks, add_json, picke
 from slime_core.cli.plugins.examine import Finding, examine
 from slime_core.cli.plugins.render import document, table
 from slime_core.plugins import installed
+from slime_core.plugins.environment import variable
 from slime_core.plugins.options import flag
 from slime_core.plugins.probe import TIMEOUT_S
 
@@ -31,11 +32,16 @@ def _rows(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "status", " ".join(part for part in (values["status"], values["detail"]) if part)
     probe = values["probe"] or {}
     yield "hooks", ", ".join(probe.get("hooks", ()))
-    flags = [flag(values["name"], one) for one in (values["options"] or {}).get("properties", {})]
-    yield "options", "\n".join(flags)
+    yield "options", "\n".join(_spellings(values["name"], values["options"] or {}))
     if values["conformance"]:
         yield "conformance", values["conformance"]["summary"]
     yield "problems", "\n".join(values["problems"])
+
+
+def _spellings(plugin: str, schema: Mapping[str, Any]) -> Iterator[str]:
+    """How each option is given: by flag, and secrets in the environment alone."""
+    for name, entry in schema.get("properties", {}).items():
+        yield variable(plugin, name) if entry.get("writeOnly") else flag(plugin, name)
 
 
 def main(argv: Sequence[str]) -> int:

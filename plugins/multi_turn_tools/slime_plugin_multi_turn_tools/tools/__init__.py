@@ -1,0 +1,1 @@
+"""What the model may call: a calculator, and Python in the sandbox."""
