@@ -169,7 +169,8 @@ class EngineClient:
         before_retry: Callable[[], None],
     ) -> Any:
         """What ``/generate`` answers; waits while requests are held."""
-        await self._released.wait()
+        if not self._released.is_set():
+            await self._released.wait()
         self._asking += 1
         try:
             return await self.transport.post("/generate", body, headers, before_retry)

@@ -57,6 +57,8 @@ class InFlight:
         self._waiting = deque(entry for entry in self._waiting if entry[0] is not flight)
         for task, owner in self._tasks.items():
             if owner is flight:
+                # One that is cancelled before it begins runs no line of its own.
+                task.add_done_callback(self._ended)
                 task.cancel()
 
     def start(self, flight: Flight) -> None:
@@ -129,13 +131,11 @@ class InFlight:
     def _spawn(self, flight: Flight, place: Place | None = None) -> asyncio.Task[None]:
         task = asyncio.create_task(self._guarded(flight, place))
         self._tasks[task] = flight
-        # A task that is cancelled before it begins runs no line of its own.
-        task.add_done_callback(self._ended)
         return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(task, None)
-        self._generated(task)
+    def _ended(self, task: asyncio.Task[None] | None) -> None:
+        if task is not None and self._tasks.pop(task, None) is not None:
+            self._generated(task)
 
     def _generated(self, task: asyncio.Task[None] | None) -> None:
         if task in self._generating:
@@ -151,6 +151,8 @@ class InFlight:
                 self._done.put_nowait(error)
             if isinstance(error, asyncio.CancelledError):
                 raise
+        finally:
+            self._ended(asyncio.current_task())
 
     async def _run(self, flight: Flight, place: Place) -> None:
         episodes = self._episodes
