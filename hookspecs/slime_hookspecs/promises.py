@@ -12,10 +12,13 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from numbers import Real
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from slime_hookspecs.records import Group, Prompt, Reward, Sample, StopReason, Verdict
 from slime_hookspecs.trace import Segment
+
+Written: TypeAlias = tuple[tuple[int, ...], tuple[float, ...]]
+"""Tokens that the model wrote in one answer, and their log-probs."""
 
 #: What a reason of a filter looks like: it becomes the name of a metric.
 REASON: Final = re.compile(r"[a-z][a-z0-9_]*")
@@ -51,6 +54,36 @@ def wrong_episode(before: Sequence[Segment], sample: Sample) -> str | None:
         or _wrong_logprobs(sample.trace.segments)
         or _nothing_to_learn(sample)
         or _not_json("sample.metadata", sample.metadata)
+    )
+
+
+def wrong_sampled(segments: Sequence[Segment], written: Sequence[Written]) -> str | None:
+    """Tokens that count as sampled are those that the served model wrote, with its log-probs.
+
+    Args:
+        segments: New segments of a trace.
+        written: What the model wrote meanwhile, answer by answer. A trace may hold a part of an
+            answer, never tokens that stand in none.
+    """
+    for segment in segments:
+        if segment.kind == "sampled" and not any(_holds(one, segment) for one in written):
+            few = ", ".join(map(str, segment.tokens[:8]))
+            return (
+                f"{len(segment.tokens)} tokens are marked as sampled ({few}, ...) and the model "
+                "did not write them, or with other log-probs; what tools and environments say "
+                "goes into trace.append_observed()"
+            )
+    return None
+
+
+def _holds(written: Written, segment: Segment) -> bool:
+    tokens, logprobs = written
+    size = len(segment.tokens)
+    return any(
+        tokens[at : at + size] == segment.tokens
+        and all(map(math.isclose, logprobs[at : at + size], segment.logprobs))
+        for at in range(len(tokens) - size + 1)
+        if tokens[at] == segment.tokens[0]
     )
 
 

@@ -173,3 +173,34 @@ def test_every_promise_is_said_in_a_sentence() -> None:
     public = [name for name in own if not name.startswith("_")]
     assert len(public) > 10
     assert [name for name in public if not (getattr(promises, name).__doc__ or "").strip()] == []
+
+
+SAMPLED = Segment("sampled", (5, 6, 7), (-0.5, -0.25, -1.0), 3)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        [((5, 6, 7), (-0.5, -0.25, -1.0))],
+        [((9,), (-1.0,)), ((4, 5, 6, 7, 1), (-2.0, -0.5, -0.25, -1.0, -3.0))],
+        [((5, 5, 6, 7), (-2.0, -0.5, -0.25, -1.0))],
+    ],
+)
+def test_sampled_tokens_are_an_answer_of_the_model_or_a_part_of_one(written: Any) -> None:
+    assert promises.wrong_sampled([SAMPLED, Segment("observed", (1,))], written) is None
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        [],
+        [((5, 6), (-0.5, -0.25)), ((7,), (-1.0,))],
+        [((5, 6, 7), (-0.5, -0.25, 0.0))],
+        [((5, 6, 8), (-0.5, -0.25, -1.0))],
+    ],
+)
+def test_tokens_that_the_model_did_not_write_are_not_sampled(written: Any) -> None:
+    found = promises.wrong_sampled([SAMPLED], written)
+    assert found is not None
+    assert found.startswith("3 tokens are marked as sampled (5, 6, 7, ...)")
+    assert "append_observed()" in found

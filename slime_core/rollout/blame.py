@@ -9,6 +9,7 @@ from typing import Final, final
 from slime_hookspecs import SampleError
 
 from slime_core.plugins import BoundHook
+from slime_core.rollout.places import place_of
 
 CORE: Final = "core"
 _MARK: Final = "_slime_origin"
@@ -17,10 +18,11 @@ _MARK: Final = "_slime_origin"
 @final
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The plugin and hook that an exception came from."""
+    """The plugin, hook and line that an exception came from."""
 
     plugin: str
     hook: str
+    place: str = ""
 
 
 def blame(error: BaseException, hook: BoundHook, where: str) -> None:
@@ -28,8 +30,10 @@ def blame(error: BaseException, hook: BoundHook, where: str) -> None:
     # Not setattr and add_note: an exception that is a frozen dataclass refuses both.
     attributes = vars(error)
     if _MARK not in attributes:
-        attributes[_MARK] = Origin(hook.plugin, hook.hook)
+        place = place_of(error, hook.function)
+        attributes[_MARK] = Origin(hook.plugin, hook.hook, place)
         note = f"in plugin {hook.plugin} {hook.version}, hook {hook.hook}, {where}"
+        note += f", at {place}" if place else ""
         attributes["__notes__"] = [*attributes.get("__notes__", ()), note]
 
 
@@ -49,7 +53,8 @@ def sample_error(error: BaseException, hook: str) -> SampleError:
     """The record of a failure; ``hook`` is where it was caught, if nobody was blamed."""
     origin: Origin = getattr(error, _MARK, None) or Origin(CORE, hook)
     kind = getattr(error, "kind", None) or type(error).__name__
-    return SampleError(origin.plugin, origin.hook, kind, str(error))
+    place = f" (at {origin.place})" if origin.place else ""
+    return SampleError(origin.plugin, origin.hook, kind, f"{error}{place}")
 
 
 def reason_of(error: SampleError) -> str:

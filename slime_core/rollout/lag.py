@@ -18,10 +18,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple, final
 
 from slime_core.plugins import BoundHook
+from slime_core.rollout.places import own_folder
 
 EVERY_S: Final = 0.05
 SETTING: Final = "--rollout-loop-lag-limit-s"
@@ -41,29 +43,34 @@ class Suspects:
 
     def __init__(self, hooks: Iterable[BoundHook]) -> None:
         self._hooks: dict[CodeType, Culprit] = {}
-        self._files: dict[str, str] = {}
+        self._own: dict[Path, str] = {}
         self._warned: set[Culprit | None] = set()
         for hook in hooks:
             code = code_of(hook.function)
             if code is not None:
                 self._hooks.setdefault(code, Culprit(hook.plugin, hook.hook))
-                self._files.setdefault(code.co_filename, hook.plugin)
+                own = own_folder(hook.function) or Path(code.co_filename)
+                self._own.setdefault(own, hook.plugin)
 
     def find(self, frame: FrameType | None) -> tuple[Culprit | None, str]:
         """The innermost hook on a stack, else the innermost function of a plugin's file; where.
 
-        The place is the innermost line in a plugin's own file, where there is one.
+        The place is the innermost line in a plugin's own package, where there is one.
         """
         innermost = _place(frame)
         other: Culprit | None = None
         place = ""
         for one in _outwards(frame):
-            plugin = self._files.get(one.f_code.co_filename)
+            plugin = self._owner(one.f_code.co_filename)
             if plugin and not place:
                 place, other = _place(one), Culprit(plugin, one.f_code.co_qualname)
             if found := self._hooks.get(one.f_code):
                 return found, place or innermost
         return other, place or innermost
+
+    def _owner(self, filename: str) -> str | None:
+        file = Path(filename)
+        return next((self._own[one] for one in (file, *file.parents) if one in self._own), None)
 
     def warn(self, culprit: Culprit | None, place: str, limit_s: float) -> None:
         """Say once who blocks the loop."""

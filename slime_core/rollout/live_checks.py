@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Final, TypeAlias, final
 
-from slime_hookspecs import AnyContext, Engine, Group, PluginError, Sample, promises
+from slime_hookspecs import AnyContext, Engine, Group, PluginError, Sample, Segment, promises
 
 from slime_core.plugins import Bound, BoundHook
 from slime_core.rollout.hooks import Hooks
+from slime_core.rollout.listening import Listener
 
 Kept: TypeAlias = Callable[[], None]
 """Told of each call that kept its promises."""
@@ -110,8 +111,10 @@ def refuse(hook: BoundHook, where: str, wrongs: Iterable[str | None]) -> None:
 def _generate(hook: BoundHook, kept: Kept) -> Callable[..., Any]:
     async def checked(sample: Sample, engine: Engine, ctx: AnyContext) -> Any:
         before, prompt = sample.trace.segments, repr(sample.prompt)
-        answer = await hook.call(sample, engine, ctx)
+        heard = Listener(engine)
+        answer = await hook.call(sample, heard, ctx)
         refuse(hook, _of(sample), _answer_wrongs(sample, before, prompt, answer))
+        refuse(hook, _of(sample), _sampled_wrongs(before, heard, answer))
         kept()
         return answer
 
@@ -229,6 +232,15 @@ def _answer_wrongs(
     for one in answer if isinstance(answer, list) else [answer]:
         # A sibling may begin anew; what continues an interrupted attempt may not.
         yield promises.wrong_episode(before if one is sample else (), one)
+
+
+def _sampled_wrongs(
+    before: tuple[Segment, ...], heard: Listener, answer: Any
+) -> Iterator[str | None]:
+    if (written := heard.written()) is not None:
+        for one in answer if isinstance(answer, list) else [answer]:
+            fresh = [segment for segment in one.trace.segments if segment not in before]
+            yield promises.wrong_sampled(fresh, written)
 
 
 def _of(sample: Sample) -> str:

@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from slime_core.plugins import Bound, Plan, bind_plan
+from slime_core.plugins import Bound, BoundHook, Plan, bind_plan
 from slime_core.rollout import frames
 from slime_core.rollout.live_checks import LiveChecks
+from slime_core.rollout.places import place_of
 from slime_core.rollout.values import as_reward, as_rewards
 
 Loader: TypeAlias = Callable[[], Bound]
@@ -45,21 +46,24 @@ def main() -> None:
         return
 
 
-def run(functions: dict[tuple[str, str], Callable[..., Any]], job: bytes) -> Answer:
+def run(functions: dict[tuple[str, str], BoundHook], job: bytes) -> Answer:
     """Score one pickled job ``(hook, plugin, subject, context)``."""
+    one: BoundHook | None = None
     try:
         hook, plugin, subject, context = pickle.loads(job)
-        value = functions[hook, plugin](subject, context)
+        one = functions[hook, plugin]
+        value = one.call(subject, context)
         if hook == "slime_reward":
             return True, as_reward(value)
         return True, as_rewards(value, len(subject.samples))
     except BaseException as error:
-        return False, (type(error).__name__, str(error))
+        place = place_of(error, one.function) if one else ""
+        return False, (type(error).__name__, f"{error} (at {place})" if place else str(error))
 
 
-def _functions(bound: Bound) -> dict[tuple[str, str], Callable[..., Any]]:
+def _functions(bound: Bound) -> dict[tuple[str, str], BoundHook]:
     hooks = (*bound.all("slime_reward"), *bound.all("slime_group_reward"))
-    return {(hook.hook, hook.plugin): hook.call for hook in hooks}
+    return {(hook.hook, hook.plugin): hook for hook in hooks}
 
 
 def _die_with(parent: int) -> None:

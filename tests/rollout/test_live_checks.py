@@ -8,7 +8,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from rollout_fakes import FakeClient, Source, centred, config_of, generate, hook, prompt, studio_of
+from rollout_fakes import (
+    FakeClient,
+    FakeEngine,
+    Source,
+    centred,
+    config_of,
+    generate,
+    hook,
+    prompt,
+    studio_of,
+)
 from slime_hookspecs import (
     KEEP,
     Group,
@@ -132,6 +142,53 @@ async def test_what_a_wrapper_spoils_is_the_wrappers_fault(
     said = await error_of(caplog, hook("slime_wrap_generate", wrapping(edit)))
     assert "plugin task 1.2, slime_wrap_generate, sample 0 of prompt 'p0': " in said
     assert found in said
+
+
+def says(text: str) -> Edit:
+    """A tool's output, marked as if the model had written it."""
+
+    def edit(sample: Sample) -> None:
+        tokens = list(text.encode())
+        sample.trace.append_sampled(tokens, [-1.0] * len(tokens), 1)
+
+    return edit
+
+
+async def test_a_tools_output_that_is_marked_as_sampled_is_found(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    said = await error_of(caplog, hook("slime_generate", after(says("result"))))
+    assert "plugin task 1.2, slime_generate, sample 0 of prompt 'p0': " in said
+    assert "6 tokens are marked as sampled" in said
+    assert "trace.append_observed()" in said
+
+
+def replied(tokens: list[int]) -> dict[str, Any]:
+    rows = [[-0.5, token, None] for token in tokens]
+    meta = {"finish_reason": {"type": "stop"}, "output_token_logprobs": rows}
+    return {"meta_info": meta}
+
+
+@pytest.mark.parametrize(
+    ("reply", "checked"), [(replied([9, 8]), False), (replied([1]), True), ({"odd": 1}, False)]
+)
+async def test_answers_to_posts_count_and_those_in_an_unknown_form_end_the_look(
+    reply: dict[str, Any], checked: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def posts(sample: Sample, engine: Any, ctx: Any) -> Any:
+        sample = await generate(sample, engine, ctx)
+        await engine.post("/generate", {})
+        sample.trace.append_sampled([9, 8], [-0.5, -0.5], 1)
+        return sample
+
+    async def answer(self: Any, path: str, body: Any) -> dict[str, Any]:
+        return reply
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeEngine, "post", answer)
+        caplog.clear()
+        await roll(hook("slime_generate", posts))
+    assert ("2 tokens are marked as sampled" in caplog.text) == checked
 
 
 async def test_a_trace_that_held_something_only_grows(caplog: pytest.LogCaptureFixture) -> None:

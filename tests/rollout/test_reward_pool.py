@@ -106,7 +106,7 @@ async def test_a_reward_that_calls_exit_fails_as_any_other_and_its_worker_lives_
         before = await value(pool, "pid")
         with pytest.raises(RewardError) as caught:
             await run(pool, "exit")
-        assert (caught.value.kind, str(caught.value)) == ("SystemExit", "3")
+        assert (caught.value.kind, str(caught.value)) == ("SystemExit", "3 (at pool_task.py:30)")
         assert await value(pool, "pid") == before
 
 

@@ -25,11 +25,10 @@ from slime_hookspecs import (
     Verdict,
     hookimpl,
 )
-from slime_hookspecs.datasets import PromptSource
+from slime_hookspecs.datasets import PromptSource, held_out
 
 from slime_plugin_math_dapo import addition
 from slime_plugin_math_dapo.conformance import conformance
-from slime_plugin_math_dapo.evaluation import eval_sets
 from slime_plugin_math_dapo.options import Options
 from slime_plugin_math_dapo.prompts import read_prompts
 from slime_plugin_math_dapo.reward import score
@@ -96,11 +95,11 @@ def slime_filter(group: Group, ctx: Context[Options]) -> Verdict:
 def slime_eval_sets(options: Options) -> list[EvalSet]:
     """Held-out problems of the built-in task, and the files of ``eval_data``."""
     paths = map(Path, options.eval_data)
-    held_out = [(path.stem, read_prompts(path, options)) for path in paths]
+    sets = [(path.stem, read_prompts(path, options)) for path in paths]
     if options.task:
-        held_out.insert(0, ("heldout", [addition.prompt(p) for p in addition.problems()[1]]))
+        sets.insert(0, ("heldout", [addition.prompt(p) for p in addition.problems()[1]]))
     k = options.eval_samples_per_prompt
-    return [made for name, prompts in held_out for made in eval_sets(name, prompts, k)]
+    return [made for name, prompts in sets for made in held_out(name, prompts, k)]
 
 
 def _training_prompts(options: Options) -> list[Prompt]:

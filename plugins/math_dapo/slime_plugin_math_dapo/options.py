@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from slime_hookspecs import ConfigError
+from slime_hookspecs.datasets import PLACEHOLDER
 
 TASKS: Final = ("", "addition")
-PLACEHOLDER: Final = "{prompt}"
 
 
 def _opt(default: Any, help: str) -> Any:

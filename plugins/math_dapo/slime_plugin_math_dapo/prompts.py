@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from slime_hookspecs import Message, Prompt
-from slime_hookspecs.datasets import Row, excerpt, read_rows
+from slime_hookspecs import Prompt
+from slime_hookspecs.datasets import Row, excerpt, label, messages, read_rows
 
 from slime_plugin_math_dapo import verify
-from slime_plugin_math_dapo.options import PLACEHOLDER, Options
+from slime_plugin_math_dapo.options import Options
 
 
 def read_prompts(path: Path, options: Options) -> list[Prompt]:
@@ -22,44 +21,20 @@ def read_prompts(path: Path, options: Options) -> list[Prompt]:
 
 
 def _prompt(row: Row, options: Options) -> Prompt:
-    given = row.get(options.prompt_column, "--math-dapo.prompt-column")
-    label = row.get(options.label_column, "--math-dapo.label-column")
+    option = "--math-dapo.prompt-column"
     return Prompt(
         id=f"{row.file.stem}/{row.number}",
-        messages=_messages(row, given, options),
-        label=_label(row, label, options),
+        messages=messages(row, options.prompt_column, option, options.template),
+        label=_label(row, options),
     )
 
 
-def _messages(row: Row, given: Any, options: Options) -> list[Message]:
-    if isinstance(given, str) and given.strip():
-        content = options.template.replace(PLACEHOLDER, given)
-        return [{"role": "user", "content": content}]
-    if isinstance(given, list) and given and all(map(_is_message, given)):
-        return given
-    return row.refuse(
-        f"{options.prompt_column!r} is {excerpt(given)}; it must be a string that is not blank, "
-        'or messages like [{"role": "user", "content": "1+1="}]'
-    )
-
-
-def _is_message(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and isinstance(value.get("role"), str)
-        and isinstance(value.get("content"), str)
-    )
-
-
-def _label(row: Row, given: Any, options: Options) -> str:
-    if not isinstance(given, str | int | float) or isinstance(given, bool):
-        row.refuse(f"{options.label_column!r} is {excerpt(given)}; it must be a string or a number")
-    label = str(given).strip()
-    if not label:
-        row.refuse(f"{options.label_column!r} is {excerpt(given)}, which no answer can match")
-    if not options.exact and not verify.parse_label(label):
+def _label(row: Row, options: Options) -> str:
+    column = options.label_column
+    text = label(row, column, "--math-dapo.label-column")
+    if not options.exact and not verify.parse_label(text):
         row.refuse(
-            f"{options.label_column!r} is {excerpt(given)}, which math-verify cannot read; "
+            f"{column!r} is {excerpt(row.values[column])}, which math-verify cannot read; "
             "mend it, or compare answers as text: --math-dapo.verifier exact"
         )
-    return label
+    return text

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from slime_hookspecs import KEEP, Context, DataError, Group, Reward, Sample, SampleError, Verdict
+from slime_hookspecs.datasets import accuracy
 from slime_plugin_math_dapo import Options, random_reward, slime_filter, slime_reward, verify
-from slime_plugin_math_dapo.evaluation import accuracy
 from slime_plugin_math_dapo.reward import overlong_penalty
 
 MakeContext = Callable[..., Context[Options]]

@@ -18,12 +18,11 @@ from slime_hookspecs import (
     Sample,
     hookimpl,
 )
-from slime_hookspecs.datasets import PromptSource
+from slime_hookspecs.datasets import PromptSource, held_out
 
 from slime_plugin_multi_turn_tools import tasks
 from slime_plugin_multi_turn_tools.conformance import conformance
 from slime_plugin_multi_turn_tools.episode import play
-from slime_plugin_multi_turn_tools.evaluation import eval_sets
 from slime_plugin_multi_turn_tools.options import Options
 from slime_plugin_multi_turn_tools.prompts import read_prompts
 from slime_plugin_multi_turn_tools.reward import score
@@ -86,11 +85,11 @@ def slime_eval_sets(options: Options) -> list[EvalSet]:
     """
     toolbox(options)
     paths = map(Path, options.eval_data)
-    held_out = [(path.stem, read_prompts(path, options)) for path in paths]
+    sets = [(path.stem, read_prompts(path, options)) for path in paths]
     if options.task:
-        held_out.insert(0, ("heldout", [tasks.prompt(p) for p in tasks.problems()[1]]))
+        sets.insert(0, ("heldout", [tasks.prompt(p) for p in tasks.problems()[1]]))
     k = options.eval_samples_per_prompt
-    return [made for name, prompts in held_out for made in eval_sets(name, prompts, k)]
+    return [made for name, prompts in sets for made in held_out(name, prompts, k)]
 
 
 def _training_prompts(options: Options) -> list[Prompt]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from slime_hookspecs import ConfigError
+from slime_hookspecs.datasets import PLACEHOLDER
 
 TOOLS: Final = ("calculator", "python")
 TASKS: Final = ("", "products")
-PLACEHOLDER: Final = "{prompt}"
 
 
 def _opt(default: Any, help: str) -> Any:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from slime_hookspecs import Context, DataError, Reward, Sample
+from slime_hookspecs.datasets import accuracy, held_out
 from slime_hookspecs.testing.kit import make_group, make_prompt, make_sample
 from slime_plugin_multi_turn_tools import Options, slime_reward, verify
-from slime_plugin_multi_turn_tools.evaluation import accuracy, eval_sets
 
 MakeContext = Callable[..., Context[Options]]
 
@@ -226,7 +226,7 @@ def test_accuracy_does_not_depend_on_rewards() -> None:
 
 def test_a_set_is_measured_greedily_and_by_sampling() -> None:
     prompts = [make_prompt()]
-    greedy, sampled = eval_sets("my set-1", prompts, 4)
+    greedy, sampled = held_out("my set-1", prompts, 4)
     assert (greedy.name, greedy.samples_per_prompt, greedy.sampling.temperature) == (
         "my_set_1_greedy",
         1,
@@ -237,4 +237,4 @@ def test_a_set_is_measured_greedily_and_by_sampling() -> None:
         4,
         None,
     )
-    assert [one.name for one in eval_sets("a", prompts, 0)] == ["a_greedy"]
+    assert [one.name for one in held_out("a", prompts, 0)] == ["a_greedy"]
