@@ -9,50 +9,29 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from rollout_fakes import Source, balance, config_of, hook, studio_of
-from slime_hookspecs import Group, PluginError, Prompt, Rollout, RunError, Sample, Verdict
-from writer_fakes import PROMPT, Writer, token, write
+from rollout_fakes import balance, config_of, hook, studio_of
+from slime_hookspecs import (
+    Group,
+    PluginError,
+    Prompt,
+    Sample,
+)
+from writer_fakes import (
+    REWARD,
+    WRITE,
+    Writer,
+    expected,
+    ids,
+    partial,
+    samples_of,
+    saved,
+    write,
+)
 
 from slime_core.rollout.contexts import Scene
-from slime_core.rollout.drawing import Drawing
 from slime_core.rollout.flights import Flight
 from slime_core.rollout.outcomes import Outcome
 from slime_core.rollout.rows import flight_from_dict, flight_to_dict
-
-WRITE = hook("slime_generate", write)
-
-
-async def reward(sample: Sample, ctx: Any) -> float:
-    return float(sample.trace.tokens[-1])
-
-
-REWARD = hook("slime_reward", reward)
-
-
-def partial(**settings: Any) -> Any:
-    return config_of(partial_rollout=True, **settings)
-
-
-def saved(drawing: Drawing) -> dict[str, Any]:
-    """The state after a way through a file."""
-    state: dict[str, Any] = json.loads(json.dumps(drawing.state()))
-    return state
-
-
-def samples_of(rollout: Rollout) -> list[Sample]:
-    return [sample for group in rollout.groups for sample in group.samples]
-
-
-def ids(rollout: Rollout) -> list[str]:
-    return [group.prompt.id for group in rollout.groups]
-
-
-def expected(writer: Writer, sample: Sample) -> list[int]:
-    """Tokens of an attempt that nobody interrupted."""
-    seed, first = writer.seeds[sample.index], len(PROMPT)
-    return PROMPT + [token(seed, first + n) for n in range(writer.length(sample.index))]
 
 
 async def test_a_stopped_group_goes_on_from_its_tokens_with_its_index_and_seed() -> None:
@@ -276,129 +255,3 @@ def test_a_flight_comes_back_from_json_as_it_was() -> None:
 def test_what_is_no_json_cannot_be_kept_and_the_message_says_whose_it_is() -> None:
     with pytest.raises(PluginError, match=r"sample 5 of prompt 'p' cannot be kept.*is a object"):
         flight_to_dict(flight_with({"open": object()}, {}))
-
-
-fates = st.sampled_from(
-    ["fine", "fine", "fine", "generate", "reward", "drop", "leak", "stubborn", "slow"]
-)
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    plan=st.lists(fates, min_size=1, max_size=30),
-    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=20),
-    size=st.integers(0, 60),
-    over_sample=st.lists(st.sampled_from([1.0, 1.5, 3.0]), min_size=4, max_size=4),
-    concurrency=st.sampled_from([2, 5, 256]),
-    abort_turns=st.sampled_from([0, 3, 100]),
-    resumes=st.lists(st.booleans(), min_size=4, max_size=4),
-    mask=st.booleans(),
-)
-def test_whatever_is_stopped_wherever_nothing_is_lost_doubled_or_changed(
-    plan: list[str],
-    lengths: list[int],
-    size: int,
-    over_sample: list[float],
-    concurrency: int,
-    abort_turns: int,
-    resumes: list[bool],
-    mask: bool,
-) -> None:
-    """Over steps, resumes in between, failures, and samples that end in whatever order."""
-
-    def fate(index: int) -> str:
-        return plan[index % len(plan)]
-
-    def length(index: int) -> int:
-        return lengths[index % len(lengths)]
-
-    async def acting(sample: Sample, engine: Any, ctx: Any) -> Sample:
-        if fate(sample.index) == "generate":
-            raise ValueError("generate")
-        if fate(sample.index) == "leak":
-            raise asyncio.CancelledError
-        return await write(sample, engine, ctx)
-
-    async def scoring(sample: Sample, ctx: Any) -> float:
-        if fate(sample.index) == "slow":
-            for _ in range(20):
-                await asyncio.sleep(0)
-        if fate(sample.index) == "reward":
-            raise ValueError("reward")
-        return 1.0
-
-    async def bonus(group: Group, ctx: Any) -> list[float]:
-        await asyncio.sleep(0)
-        return [0.5] * len(group.samples)
-
-    def dropping(group: Group, ctx: Any) -> Verdict:
-        return Verdict(fate(group.samples[0].index) != "drop", "drop")
-
-    hooks = (
-        hook("slime_generate", acting),
-        hook("slime_reward", scoring),
-        hook("slime_group_reward", bonus, "bonus"),
-        hook("slime_filter", dropping),
-    )
-    configs = [
-        partial(
-            over_sample=spare,
-            max_failed_fraction=1.0,
-            concurrency=concurrency,
-            mask_stale_tokens=mask,
-        )
-        for spare in over_sample
-    ]
-
-    async def run() -> None:
-        _, drawing = studio_of(configs[0], *hooks, source=Source(size))
-        sums: Counter[str] = Counter()
-        trained: list[int] = []
-        finished: Counter[int] = Counter()
-        seeds: dict[int, int] = {}
-        for step, (config, resume) in enumerate(zip(configs, resumes, strict=True)):
-            studio, _ = studio_of(config, *hooks)
-            writer = Writer(
-                length,
-                lambda i: fate(i) == "stubborn",
-                weight_version=step + 1,
-                abort_turns=abort_turns,
-            )
-            try:
-                rollout = await studio.roll(Scene(step, step + 1), writer, drawing)
-            except RunError:  # so much was lost that the step gave up
-                return
-            came, went = balance(rollout.metrics)
-            assert came == went
-            sums.update({k: int(v) for k, v in rollout.metrics.items() if "prompts/" in k})
-            state = saved(drawing)
-            gone = sum(n for k, n in sums.items() if "/filtered/" in k or "/failed/" in k)
-            issued = sums["prompts/drawn"]
-            assert issued == sums["prompts/trained"] + gone + len(state["buffer"])
-            order = [row["group"] for row in state["buffer"]]
-            assert order == sorted(order)
-            trained += [group.index for group in rollout.groups]
-            assert set(order).isdisjoint(trained)
-            assert rollout.metrics["rollout/tokens"] <= writer.written
-            finished += writer.finished
-            for index, seed in writer.seeds.items():
-                assert seeds.setdefault(index, seed) == seed
-            for group in rollout.groups:
-                for sample in group.scored:
-                    assert sample.trace.tokens == expected(writer_of(seeds), sample)
-                    assert sample.reward == 1.5
-                    versions = [v for v in sample.trace.weight_versions if v != -1]
-                    assert versions == sorted(versions)
-            if resume:
-                _, drawing = studio_of(config, *hooks, source=Source(size))
-                drawing.restore(state)
-                assert saved(drawing) == state
-        assert len(trained) == len(set(trained))
-        assert all(count == 1 for count in finished.values())
-
-    def writer_of(seeds: dict[int, int]) -> Writer:
-        return Writer(length, seeds=seeds)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("slime_core.rollout.collecting.GRACE_S", 0.005)
-        asyncio.run(run())

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from slime_hookspecs import Sample, Sampling, StopReason, Trace
+from rollout_fakes import config_of, hook
+from slime_hookspecs import Rollout, Sample, Sampling, StopReason, Trace
+
+from slime_core.config.schema import Config
+from slime_core.rollout.drawing import Drawing
 
 PROMPT = [1, 2, 3, 4]
 
@@ -30,6 +35,7 @@ class Writer:
     finished: Counter[int] = field(default_factory=Counter)
     written: int = 0
     aborts: int = 0
+    turn: int = 10**9  #: tokens of a turn
     abort_turns: int = 0  #: turns of the loop until an abort is answered
 
     def session(self, sample_index: int, seed: int | None) -> WriterEngine:
@@ -48,7 +54,8 @@ class Writer:
     async def write(self, index: int, seed: int, trace: Trace) -> StopReason:
         aborts, version, start = self.aborts, self.weight_version, len(trace)
         new: list[int] = []
-        while trace.sampled_length + len(new) < self.length(index):
+        end = min(self.length(index), (trace.sampled_length // self.turn + 1) * self.turn)
+        while trace.sampled_length + len(new) < end:
             if self.aborts > aborts and not self.stubborn(index):
                 self._append(trace, new, version)
                 return StopReason.ABORTED
@@ -90,3 +97,41 @@ async def write(sample: Sample, engine: Any, ctx: Any) -> Sample:
     if sample.stop is StopReason.STOP:
         engine.client.finished[sample.index] += 1
     return sample
+
+
+WRITE = hook("slime_generate", write)
+
+
+async def reward(sample: Sample, ctx: Any) -> float:
+    """The last token."""
+    return float(sample.trace.tokens[-1])
+
+
+REWARD = hook("slime_reward", reward)
+
+
+def partial(**settings: Any) -> Config:
+    """A run with partial rollouts."""
+    return config_of(partial_rollout=True, **settings)
+
+
+def saved(drawing: Drawing) -> dict[str, Any]:
+    """The state after a way through a file."""
+    state: dict[str, Any] = json.loads(json.dumps(drawing.state()))
+    return state
+
+
+def samples_of(rollout: Rollout) -> list[Sample]:
+    """All samples of all groups."""
+    return [sample for group in rollout.groups for sample in group.samples]
+
+
+def ids(rollout: Rollout) -> list[str]:
+    """The prompts."""
+    return [group.prompt.id for group in rollout.groups]
+
+
+def expected(writer: Writer, sample: Sample) -> list[int]:
+    """Tokens of an attempt that nobody interrupted."""
+    seed, first = writer.seeds[sample.index], len(PROMPT)
+    return PROMPT + [token(seed, first + n) for n in range(writer.length(sample.index))]
