@@ -58,11 +58,16 @@ class Machinery:
         """Weight version of the first sync: 1, or 0 (the model folder) where nothing is sent."""
         return int(self.trains)
 
-    def generate(self, step: int, weight_version: int) -> Any:
-        """Generate, score and pack one step. Returns a ``StepData``."""
+    def begin_rollout(self, step: int, weight_version: int) -> Any:
+        """Begin to generate, score and pack one step. Returns at once, for ``finish_rollout``."""
         if self.config.debug_train_only:
-            return self._rollout(self.rollouts.call("replay", step))
-        return self._rollout(self.rollouts.call("generate", step, weight_version))
+            return self.rollouts.call("replay", step)
+        method = "take" if self.config.schedule == "async" else "generate"
+        return self.rollouts.call(method, step, weight_version)
+
+    def finish_rollout(self, begun: Any) -> Any:
+        """Wait for a rollout that was begun. Returns its ``StepData``."""
+        return self._rollout(begun)
 
     def evaluate(self, step: int, weight_version: int) -> dict[str, float]:
         """Measure the held-out sets. Returns ``eval/...`` metrics."""
@@ -86,10 +91,14 @@ class Machinery:
         verify = self.config.weights.verify == "always" or (
             first and self.config.weights.verify == "first"
         )
+        if self.config.schedule == "async":
+            self._rollout(self.rollouts.call("hold"))
         found: dict[str, float] = self._ranks(
             [rank.actor.call("sync_weights", version, verify) for rank in self.ranks],
             "weight update",
         )[0]
+        if self.config.schedule == "async":
+            self._rollout(self.rollouts.call("release", version))
         return found
 
     def save(self, step: int) -> Path:
@@ -98,7 +107,7 @@ class Machinery:
         if self.ranks:
             self._ranks([r.actor.call("save_checkpoint", partial / "megatron") for r in self.ranks])
             self._ranks([r.actor.call("save_hf", partial / "hf") for r in self.ranks])
-        state = self._rollout(self.rollouts.call("state"))
+        state = self._rollout(self.rollouts.call("state", step))
         (partial / "state.json").write_text(json.dumps({"step": step, "rollout": state}), "utf-8")
         (partial / "plan.json").write_bytes(self.run_dir.plan_file.read_bytes())
         path = self.run_dir.commit_checkpoint(step)

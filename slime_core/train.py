@@ -1,4 +1,12 @@
-"""The training loop, readable top to bottom: sync, then rollout, train, sync, step after step."""
+"""The training loop, readable top to bottom: sync, then rollout, train, sync, step after step.
+
+The schedule decides when a step's rollout begins, and nothing else:
+
+* ``sync``: when it is needed, with the newest weights. Trainer and servers wait for each other.
+* ``one-step-off``: one step early, while the trainer works. Its weights are one update old.
+* ``async``: never. Groups are generated without a pause, also through weight updates, which cut
+  each request in two that goes on with the new weights; a step takes groups that are done.
+"""
 
 from __future__ import annotations
 
@@ -25,23 +33,29 @@ def train(config: Config, machine: Machinery, journal: Journal, start: int) -> N
     if start == 0:
         journal.end_step(-1)
 
+    ahead = None
     for step in range(start, config.steps):
         done = step + 1
+        last = done == config.steps
         with journal.phase("rollout"):
-            batch = machine.generate(step, version)
+            batch = machine.finish_rollout(ahead or machine.begin_rollout(step, version))
             journal.add(batch.metrics)
         if batch.empty:
             journal.note(f"the data ended after {step} steps")
             if machine.trains:
                 journal.saved(step, machine.save(step))
             break
+        early = config.schedule == "one-step-off" and not last
+        ahead = machine.begin_rollout(done, version) if early else None
         if machine.trains:
             with journal.phase("train"):
                 journal.trained(step, machine.train(step, batch.shards))
             version += 1
+            if ahead is not None:
+                with journal.phase("wait"):  # an update would cut its requests off
+                    machine.finish_rollout(ahead)
             with journal.phase("sync"):
                 journal.weights(done, version, machine.sync_weights(version, first=False))
-        last = done == config.steps
         if is_due(done, config.eval.every, last and config.eval.at_end and config.eval.every > 0):
             with journal.phase("eval"):
                 journal.add(machine.evaluate(done, version))

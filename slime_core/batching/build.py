@@ -23,6 +23,7 @@ def build_shards(
     aggregation: Aggregation,
     fields: Sequence[BatchField] = (),
     owners: Mapping[str, str] | None = None,
+    oldest_version: int = 0,
 ) -> list[Shard]:
     """Divide samples over optimizer updates, ranks and micro-batches; the same way each time.
 
@@ -37,6 +38,7 @@ def build_shards(
         aggregation: ``token-mean`` or ``sequence-mean``.
         fields: The plugins' own columns.
         owners: Which plugin declared each of them, for messages.
+        oldest_version: Tokens that older weights sampled are not trained on.
 
     Returns:
         One shard a rank. ``loss_weights`` of an update add up to 1 over all ranks.
@@ -45,7 +47,7 @@ def build_shards(
         PluginError: a batch field is missing, or has a wrong shape or type.
     """
     ordered = sorted(samples, key=lambda sample: sample.index)
-    flat = flatten(ordered, fields, owners or {})
+    flat = flatten(ordered, fields, owners or {}, oldest_version)
     teaching = np.flatnonzero(flat.trained)
     parts = [
         part for part in np.array_split(teaching, min(updates, len(teaching)) or 1) if len(part)

@@ -10,7 +10,7 @@ from typing import Any, final
 
 import numpy as np
 from slime_hookspecs import BatchField, Sample, Segment
-from slime_hookspecs.trace import TRAINED_KINDS
+from slime_hookspecs.trace import NO_VERSION, TRAINED_KINDS
 
 from slime_core.batching.fields import field_columns
 from slime_core.batching.shards import Column
@@ -37,15 +37,21 @@ class Flat:
 
 
 def flatten(
-    samples: Sequence[Sample], fields: Sequence[BatchField], owners: Mapping[str, str]
+    samples: Sequence[Sample],
+    fields: Sequence[BatchField],
+    owners: Mapping[str, str],
+    oldest_version: int = 0,
 ) -> Flat:
     """Columns of ``samples`` in their order. The first token of each has mask 0.
 
     Nothing comes before it that its log-prob could be conditioned on, so it cannot be trained on.
+    Neither are tokens that weights older than ``oldest_version`` sampled.
     """
     lengths = np.array([len(sample.trace) for sample in samples], dtype=np.int64)
     starts = np.cumsum(lengths) - lengths
-    tokens = _token_columns([s for sample in samples for s in sample.trace.segments])
+    tokens = _token_columns(
+        [s for sample in samples for s in sample.trace.segments], oldest_version
+    )
     tokens["loss_mask"][starts[lengths > 0]] = 0.0
     per_token, per_sample = field_columns(samples, lengths, fields, owners)
     return Flat(
@@ -57,11 +63,12 @@ def flatten(
     )
 
 
-def _token_columns(segments: Sequence[Segment]) -> dict[str, Column]:
+def _token_columns(segments: Sequence[Segment], oldest_version: int) -> dict[str, Column]:
     sizes = np.array([len(s.tokens) for s in segments], dtype=np.int64)
     sampled = np.repeat(np.array([s.kind == "sampled" for s in segments], dtype=bool), sizes)
     masks = np.array([s.kind in TRAINED_KINDS for s in segments], dtype=np.float32)
     versions = np.array([s.weight_version for s in segments], dtype=np.int64)
+    masks[(versions != NO_VERSION) & (versions < oldest_version)] = 0.0
     logprobs = np.zeros(int(sizes.sum()), dtype=np.float32)
     logprobs[sampled] = _chained("d", (s.logprobs for s in segments))
     return {

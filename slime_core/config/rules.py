@@ -47,12 +47,69 @@ def _needs(config: Config) -> Iterator[str]:
         yield "--colocate shares GPUs with servers, but --engine-servers is 0; leave one out"
 
 
+def _staleness(config: Config) -> Iterator[str]:
+    if config.mask_stale_tokens and not config.partial_rollout and config.schedule != "async":
+        yield (
+            "--mask-stale-tokens has nothing to mask: without --partial-rollout every token of a "
+            "step is from its own weights. Add that, or leave it out"
+        )
+
+
+def _schedule(config: Config) -> Iterator[str]:
+    if config.schedule != "async" and config.max_staleness != 1:
+        yield (
+            f"--max-staleness {config.max_staleness} is read by --schedule async alone; add that, "
+            "or leave it out"
+        )
+    if config.schedule == "sync":
+        return
+    given = f"--schedule {config.schedule}"
+    if config.colocate:
+        yield (
+            f"{given} generates while the trainer works, but with --colocate trainer and servers "
+            "take turns on the same GPUs; use --schedule sync, or leave --colocate out"
+        )
+    if config.debug_rollout_only:
+        yield (
+            f"{given} generates while the trainer works, but --debug-rollout-only starts none; "
+            "leave one out"
+        )
+    if config.schedule == "async":
+        yield from _async(config)
+
+
+def _async(config: Config) -> Iterator[str]:
+    if config.debug_train_only or config.engine.servers == 0:
+        given = "--debug-train-only" if config.debug_train_only else "--engine-servers 0"
+        yield (
+            f"--schedule async generates without a pause, but with {given} nothing is generated; "
+            "use --schedule sync"
+        )
+    if config.rollout.over_sample > 1:
+        yield (
+            f"--rollout-over-sample {config.rollout.over_sample:g} starts spare groups for one "
+            "step, but --schedule async has those of --max-staleness steps under way anyway; "
+            "leave it out"
+        )
+    if config.mask_stale_tokens:
+        yield (
+            "--mask-stale-tokens masks what older weights wrote, which with --schedule async is "
+            "nearly all; --max-staleness says how old it may be. Leave the former out"
+        )
+
+
 def check(config: Config) -> None:
     """Refuses settings that contradict each other.
 
     Raises:
         ConfigError: With one line for each contradiction.
     """
-    wrong = [*_modes(config), *_sizes(config), *_needs(config)]
+    wrong = [
+        *_modes(config),
+        *_sizes(config),
+        *_needs(config),
+        *_schedule(config),
+        *_staleness(config),
+    ]
     if wrong:
         raise config_error("\n".join(wrong))

@@ -147,7 +147,20 @@ class Config:
     run_dir: Path | None = opt(None, "folder of this run; runs/<time>-<plugin> by default")
     steps: int = opt(60, "training steps", at_least=1)
     seed: int = opt(0, "seed of everything random", at_least=0)
-    schedule: Literal["sync"] = opt("sync", "how rollouts and training take turns")
+    schedule: Literal["sync", "one-step-off", "async"] = opt(
+        "sync",
+        "how rollouts and training take turns; one-step-off generates the next step's rollout "
+        "while the trainer works, async generates without a pause",
+    )
+    max_staleness: int = opt(
+        1, "weight versions that async may train a token behind the newest", at_least=1
+    )
+    partial_rollout: bool = opt(
+        False, "groups stopped at the end of a step go on in the next one, from their tokens so far"
+    )
+    mask_stale_tokens: bool = opt(
+        False, "do not train on tokens that older weights wrote than the step's"
+    )
     colocate: bool = opt(False, "trainer and servers share the same GPUs")
     use: list[str] = opt([], "ROLE=PLUGIN where several plugins offer a role; may be repeated")
     advantage: str | None = opt(None, "short for --use advantage=PLUGIN")

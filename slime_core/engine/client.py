@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, final
 
 from slime_hookspecs.engine import Sampling
@@ -22,6 +23,13 @@ from slime_core.engine.transport import Transport
 
 #: SGLang takes no prompt that leaves fewer tokens of the context than this.
 RESERVED: Final = 7
+
+#: Times in a row that a request may be ended by somebody else without a token, and is sent again.
+FRUITLESS: Final = 16
+
+#: How often requests in flight are told to end before an update, and how long that is waited for.
+HOLD_TRIES: Final = 40
+HOLD_EVERY_S: Final = 0.25
 
 ROUTING_KEY: Final = "X-SMG-Routing-Key"
 
@@ -65,6 +73,7 @@ class EngineClient:
 
     Attributes:
         weight_version: Version of the weights that the servers hold now; its owner sets it.
+        aborts: How often all requests were told to end by ``abort_all``.
         gateway: Where agents speak to, if any; its owner sets it.
     """
 
@@ -85,9 +94,14 @@ class EngineClient:
         self.defaults = defaults
         self.context_length = context_length
         self.weight_version = 0
+        self.aborts = 0
         self.gateway: AgentGateway | None = None
         self._transport = Transport(address.router_url, retries) if address else None
         self._background: set[asyncio.Task[Any]] = set()
+        self._asking = 0
+        self._idle = asyncio.Event()
+        self._released = asyncio.Event()
+        self._released.set()
 
     @property
     def transport(self) -> Transport:
@@ -112,9 +126,28 @@ class EngineClient:
 
     async def abort_all(self) -> None:
         """End all requests on all servers; their callers get ``ABORTED`` with the tokens so far."""
-        if self.address:
-            session = self.transport.session
-            await control.send_to_all(session, self.address.server_urls, control.ABORT_ALL)
+        self.aborts += 1
+        await self._tell_all_to_abort()
+
+    async def hold(self) -> None:
+        """End all requests, to go on with them after ``release``; new ones wait for it too.
+
+        A server that is told to pause looks for requests in flight once a second (SGLang 0.5.18),
+        so that an update waits less where they have ended before.
+        """
+        self._released.clear()
+        for _ in range(HOLD_TRIES):
+            if not self._asking:
+                return
+            self._idle.clear()
+            await self._tell_all_to_abort()
+            # A request that was on its way to the server meets the next call.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), HOLD_EVERY_S if self._asking else 0)
+
+    def release(self) -> None:
+        """Let requests go on."""
+        self._released.set()
 
     def abandon(self, request_id: str) -> None:
         """End a request that nobody waits for any more; returns at once, failures do not matter."""
@@ -129,6 +162,28 @@ class EngineClient:
         if self._transport:
             await self._transport.close()
 
+    async def ask(
+        self,
+        body: dict[str, Any],
+        headers: Mapping[str, str],
+        before_retry: Callable[[], None],
+    ) -> Any:
+        """What ``/generate`` answers; waits while requests are held."""
+        if not self._released.is_set():
+            await self._released.wait()
+        self._asking += 1
+        try:
+            return await self.transport.post("/generate", body, headers, before_retry)
+        finally:
+            self._asking -= 1
+            if not self._asking:
+                self._idle.set()
+
+    async def _tell_all_to_abort(self) -> None:
+        if self.address:
+            session = self.transport.session
+            await control.send_to_all(session, self.address.server_urls, control.ABORT_ALL)
+
     async def _abandon(self, request_id: str, urls: Sequence[str]) -> None:
         calls = (
             control.send_async(self.transport.session, url, control.abort(request_id), 10.0)
@@ -141,7 +196,7 @@ class EngineClient:
 class Session:
     """What a plugin knows as ``Engine``: one sample's way to the servers."""
 
-    __slots__ = ("_calls", "_client", "_headers", "_index", "_opened", "_seed")
+    __slots__ = ("_calls", "_client", "_headers", "_index", "_opened", "_requests", "_seed")
 
     def __init__(self, client: EngineClient, sample_index: int, seed: int | None) -> None:
         self._client = client
@@ -150,6 +205,7 @@ class Session:
         # Never without a seed: servers that honour seeds give all requests without one the same.
         self._seed = random.getrandbits(62) if seed is None else seed
         self._calls = itertools.count()
+        self._requests = itertools.count()
         self._opened: tuple[str, Recording] | None = None
 
     @property
@@ -186,14 +242,31 @@ class Session:
     async def generate(self, trace: Trace, sampling: Sampling | None = None) -> StopReason:
         """Continue the trace and append what the model writes, as ``Engine.generate`` says."""
         client = self._client
-        room = client.context_length - len(trace)
         wanted = budget(client.defaults, sampling)
-        wanted = room if wanted is None else wanted
+        end = client.context_length if wanted is None else len(trace) + wanted
+        parameters = merged(client.defaults, sampling)
+        # Servers that honour seeds draw by seed and position, so what goes on keeps its seed.
+        parameters.setdefault("sampling_seed", call_seed(self._seed, next(self._calls)))
+        aborts, patience, length = client.aborts, FRUITLESS, len(trace)
+        while True:
+            stop = await self._attempt(trace, parameters, end)
+            # An abort that this client did not ask for is a weight update: the same request goes
+            # on with the new weights, and whoever waits for it need not know.
+            if stop is not StopReason.ABORTED or client.aborts != aborts:
+                return stop
+            patience = patience - 1 if len(trace) == length else FRUITLESS
+            if not patience:
+                return stop
+            length = len(trace)
+
+    async def _attempt(self, trace: Trace, parameters: dict[str, Any], end: int) -> StopReason:
+        """One request for what is missing until the trace has ``end`` tokens."""
+        client = self._client
+        room, wanted = client.context_length - len(trace), end - len(trace)
         if wanted <= 0:
             return StopReason.LENGTH if room > 0 else StopReason.CONTEXT
         if room < RESERVED:
             return StopReason.CONTEXT
-        parameters = merged(client.defaults, sampling)
         parameters["max_new_tokens"] = min(room, wanted)
         found = answer.read(await self._request(trace, parameters))
         version = client.weight_version if found.weight_version is None else found.weight_version
@@ -266,9 +339,7 @@ class Session:
         return self._client.gateway
 
     async def _request(self, trace: Trace, parameters: dict[str, Any]) -> Any:
-        transport = self._client.transport
-        call = next(self._calls)
-        parameters.setdefault("sampling_seed", call_seed(self._seed, call))
+        call = next(self._requests)
         body: dict[str, Any] = {
             "rid": self._request_id(call),
             "input_ids": trace.tokens,
@@ -282,7 +353,7 @@ class Session:
             body["rid"] = self._request_id(call)
 
         try:
-            return await transport.post("/generate", body, self._headers, rename)
+            return await self._client.ask(body, self._headers, rename)
         except asyncio.CancelledError:
             self._client.abandon(body["rid"])
             raise

@@ -9,7 +9,7 @@ from typing import Any, Final
 REWARD: Final = "reward/mean"
 LOSS: Final = "train/loss"
 
-PHASES: Final = ("rollout", "reward", "train", "sync", "checkpoint", "eval")
+PHASES: Final = ("rollout", "reward", "train", "wait", "sync", "checkpoint", "eval")
 """The parts of a step in their order; the metric of each is ``time/<phase>_s``."""
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, final
 
-from slime_hookspecs import RunError, SampleError, TooManyFailures
+from slime_hookspecs import Group, Rollout, RunError, SampleError, TooManyFailures
 
 from slime_core.rollout.drawing import Drawn
 from slime_core.rollout.outcomes import TOO_LONG, Outcome
@@ -32,6 +33,7 @@ class Limits:
         samples: Samples a group is asked for.
         failed_fraction: Part of the samples that may fail.
         skipped_fraction: Part of the prompts that may be longer than the context.
+        oldest_version: Groups whose tokens are all from older weights are dropped.
     """
 
     target: int
@@ -39,6 +41,7 @@ class Limits:
     samples: int
     failed_fraction: float
     skipped_fraction: float
+    oldest_version: int = 0
 
 
 @final
@@ -52,6 +55,7 @@ class Account:
         self._errors: Counter[tuple[str, str, str]] = Counter()
         self._examples: dict[tuple[str, str, str], SampleError] = {}
         self._samples = 0
+        self._continued: Counter[str] = Counter(samples=0, tokens=0, kept_tokens=0)
         self.aborted = 0
 
     @property
@@ -63,26 +67,63 @@ class Account:
         """Prompts were drawn."""
         self._fates["drawn"] += drawn.from_source
         self._fates["from_buffer"] += drawn.from_buffer
+        self._continued["samples"] += sum(flight.started for flight in drawn.flights)
+        self._continued["tokens"] += sum(flight.sampled_length for flight in drawn.flights)
+
+    def carry(self, counts: Mapping[str, int], tokens: int = 0) -> None:
+        """Begin with what other books hand over.
+
+        Args:
+            counts: Of prompts, by what became of them.
+            tokens: That the model wrote already for those that are still under way.
+        """
+        self._fates.update(counts)
+        self._continued["tokens"] += tokens
 
     def ended(self, outcome: Outcome) -> None:
-        """A group ended."""
+        """A group ended and was dealt with."""
+        self.saw(outcome.group)
+        self.dealt_with(outcome)
+
+    def dealt_with(self, outcome: Outcome) -> None:
+        """A group that was seen is trained on, or not."""
         fate = "trained" if outcome.fate == "kept" else f"{outcome.fate}/{outcome.reason}"
         self._fates[fate] += 1
-        self._samples += len(outcome.group.samples)
-        for sample in outcome.group.samples:
+
+    def saw(self, group: Group) -> None:
+        """A group ended: its samples count, and those that failed."""
+        self._samples += len(group.samples)
+        for sample in group.samples:
             if sample.error is not None:
                 key = (sample.error.plugin, sample.error.hook, sample.error.type)
                 self._errors[key] += 1
                 self._keep_example(key, sample.error)
 
-    def gave_back(self, prompts: int, aborted_samples: int) -> None:
+    def gave_back(self, prompts: int, aborted_samples: int, kept_tokens: int) -> None:
         """Prompts went back to the buffer, and their samples were stopped."""
         self._fates["kept"] += prompts
+        self._continued["kept_tokens"] += kept_tokens
         self.aborted += aborted_samples
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """What became of prompts so far."""
+        return dict(self._fates)
+
+    @property
+    def tokens_elsewhere(self) -> int:
+        """Tokens of groups that ended which earlier steps wrote, less those written for later."""
+        return self._continued["tokens"] - self._continued["kept_tokens"]
+
     def metrics(self) -> dict[str, float]:
-        """The books, as ``prompts/...``."""
-        return {f"prompts/{fate}": float(count) for fate, count in self._fates.items()}
+        """The books, as ``prompts/...``, and what went on from step to step, as ``continued/...``.
+
+        The latter only where anything did.
+        """
+        found = {f"prompts/{fate}": float(count) for fate, count in self._fates.items()}
+        if self._continued.total():
+            found |= {f"continued/{name}": float(n) for name, n in self._continued.items()}
+        return found
 
     def check(self, *, final: bool = False) -> None:
         """Stop the run if it lost too much.
@@ -149,3 +190,19 @@ class Account:
     def _reasons(self) -> str:
         losses = [(f, n) for f, n in self._fates.most_common() if "/" in f]
         return ", ".join(f"{fate} {count}" for fate, count in losses) or "nothing was lost"
+
+
+def reopened(rollouts: Iterable[Rollout], carried: Mapping[str, int]) -> dict[str, int]:
+    """The books of rollouts that nobody trained on, to be carried on by whoever does.
+
+    Args:
+        rollouts: Their groups are kept for later.
+        carried: Books that none of them has carried yet.
+    """
+    counts = Counter(carried)
+    for rollout in rollouts:
+        for name, count in rollout.metrics.items():
+            area, _, fate = name.partition("/")
+            if area == "prompts":
+                counts["kept" if fate == "trained" else fate] += int(count)
+    return dict(counts)

@@ -10,6 +10,7 @@ from slime_hookspecs import Group
 from slime_core.rollout.accounting import Account, Limits
 from slime_core.rollout.drawing import Drawing
 from slime_core.rollout.inflight import InFlight
+from slime_core.rollout.staleness import unless_stale
 from slime_core.rollout.tally import Tally
 
 #: Seconds that aborted samples have to return by themselves.
@@ -32,7 +33,7 @@ async def collect(
                 ended = _start(drawing, inflight, account, math.ceil(missing * limits.spare))
             if not len(inflight):
                 break  # the data ended, or too much was tried
-            outcome = await inflight.next()
+            outcome = unless_stale(await inflight.next(), limits.oldest_version)
             account.ended(outcome)
             tally.add(outcome.group)
             if outcome.fate == "kept":
@@ -52,14 +53,13 @@ def _start(drawing: Drawing, inflight: InFlight, account: Account, count: int) -
     """Start ``count`` groups; whether the data ended before that."""
     drawn = drawing.draw(count)
     account.drew(drawn)
-    for group in drawn.groups:
-        inflight.start(group)
-    return len(drawn.groups) < count
+    for flight in drawn.flights:
+        inflight.start(flight)
+    return len(drawn.flights) < count
 
 
 async def _give_back(
     drawing: Drawing, inflight: InFlight, account: Account, grace_s: float
 ) -> None:
-    groups, stopped = await inflight.stop(grace_s)
-    drawing.give_back(group.prompt for group in groups)
-    account.gave_back(len(groups), stopped)
+    flights, stopped = await inflight.stop(grace_s)
+    account.gave_back(len(flights), stopped, drawing.give_back(flights))

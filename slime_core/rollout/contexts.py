@@ -38,10 +38,13 @@ _64_BITS: Final = (1 << 64) - 1
 def seeds(run_seed: int, scene: Scene, kind: str) -> Seeds:
     """Seeds of all things of one kind: 31 bits, so that any library's seed function takes them.
 
-    They depend on nothing but the arguments and the index. SplitMix64 (Steele, Lea and Flood 2014,
+    They depend on nothing but the run's seed and the index, which is unique in a run: a sample that
+    is continued in a later step keeps its seed. Evaluations count from 0 each time, so theirs
+    depend on the step as well. SplitMix64 (Steele, Lea and Flood 2014,
     https://doi.org/10.1145/2714064.2660195) from a start that is hashed once.
     """
-    text = f"{run_seed}/{scene.evaluating or ''}/{scene.step}/{kind}"
+    where = "" if scene.evaluating is None else f"{scene.evaluating}/{scene.step}"
+    text = f"{run_seed}/{where}/{kind}"
     start = int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
     def seed(index: int) -> int:

@@ -67,29 +67,34 @@ class Episodes:
         self._hook = hooks.generate
         self._generate = self._compose(hooks)
 
-    async def generate(self, sample: Sample) -> tuple[list[Sample], Engine]:
-        """Let the plugin answer; the sample and its siblings, with the handle that served them."""
-        engine = self._client.session(sample.index, self._seeds(sample.index))
+    def engine(self, sample: Sample) -> Engine:
+        """The sample's handle."""
+        return self._client.session(sample.index, self._seeds(sample.index))
+
+    async def generate(self, sample: Sample, engine: Engine) -> list[Sample]:
+        """Let the plugin answer; the sample, or several in its place."""
         try:
             answer = await self._limit.run(self._generate(sample, engine))
-            return self._siblings(sample, answer), engine
+            return self._siblings(sample, answer)
         except Exception as error:
             blame(error, self._hook, f"sample {sample.index}")
             sample.error = sample_error(error, GENERATE)
             timed_out = isinstance(error, OutOfTimeError)
             sample.stop = StopReason.TIMEOUT if timed_out else StopReason.FAILED
-            return [sample], engine
+            return [sample]
         except asyncio.CancelledError:
             sample.error = cancelled_itself(self._hook)
             if sample.error is None:
                 raise
             sample.stop = StopReason.FAILED
-            return [sample], engine
+            return [sample]
 
     async def score(self, samples: list[Sample], engine: Engine) -> None:
-        """Decode and reward each sample that has something to reward."""
+        """Decode and reward each sample that has something to reward and was not rewarded yet."""
         for sample in samples:
-            if sample.error is not None or too_long(sample, engine.context_length):
+            if sample.error is not None or sample.reward is not None:
+                continue
+            if too_long(sample, engine.context_length):
                 continue
             if sample.stop is StopReason.ABORTED:
                 sample.error = SampleError(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import final
 
 from slime_hookspecs import Group
@@ -46,3 +49,15 @@ class Finishing:
         for hook, make in self._watchers:
             await self._observers.tell(hook, group, verdict, make(group.index))
         return judged(group, verdict)
+
+
+@contextmanager
+def unchanged_if_cancelled(group: Group) -> Iterator[None]:
+    """Take back half of what group rewards added, where they are cancelled in the middle."""
+    before = [(dict(s.rewards), s.reward, s.error) for s in group.samples]
+    try:
+        yield
+    except asyncio.CancelledError:
+        for sample, (rewards, reward, error) in zip(group.samples, before, strict=True):
+            sample.rewards, sample.reward, sample.error = rewards, reward, error
+        raise

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from slime_hookspecs import (
-    DataError,
-    Group,
-    Reward,
-    Rollout,
-    Sample,
-    SampleError,
-    StopReason,
-    Trace,
-)
+from slime_hookspecs import DataError, Group, Rollout, Sample
 
-from slime_core.rollout.buffer import prompt_from_dict, prompt_to_dict
+from slime_core.rollout.rows import sample_from_dict, sample_to_dict
 
 VERSION: Final = 1
 
@@ -70,51 +60,6 @@ def _rows(rollout: Rollout) -> Iterator[dict[str, Any]]:
     for group in rollout.groups:
         for sample in group.samples:
             yield head | sample_to_dict(sample)
-
-
-def sample_to_dict(sample: Sample) -> dict[str, Any]:
-    """A sample as JSON values, but for what its plugins put into ``fields`` and ``metadata``."""
-    return {
-        "index": sample.index,
-        "group_index": sample.group_index,
-        "prompt": prompt_to_dict(sample.prompt),
-        "response": sample.response,
-        "stop": sample.stop.value,
-        "reward": sample.reward,
-        "rewards": sample.rewards,
-        "advantage": sample.advantage,
-        "error": sample.error,
-        "metadata": sample.metadata,
-        "provenance": sample.provenance,
-        "fields": sample.fields,
-        "trace": sample.trace.to_list(),
-    }
-
-
-def sample_from_dict(row: Mapping[str, Any]) -> Sample:
-    """The inverse of ``sample_to_dict`` after JSON."""
-    return Sample(
-        index=row["index"],
-        group_index=row["group_index"],
-        prompt=prompt_from_dict(row["prompt"]),
-        trace=Trace.from_list(map(_segment, row["trace"])),
-        stop=StopReason(row["stop"]),
-        response=row["response"],
-        rewards={plugin: Reward(**reward) for plugin, reward in row["rewards"].items()},
-        reward=row["reward"],
-        advantage=row["advantage"],
-        fields=row["fields"],
-        metadata=row["metadata"],
-        error=None if row["error"] is None else SampleError(**row["error"]),
-        provenance=row["provenance"],
-    )
-
-
-def _segment(row: dict[str, Any]) -> dict[str, Any]:
-    # JSON has no infinity: a log-prob of minus infinity is written as null.
-    if None in row["logprobs"]:
-        return row | {"logprobs": [-math.inf if p is None else p for p in row["logprobs"]]}
-    return row
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

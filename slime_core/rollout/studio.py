@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import final
 
 from slime_hookspecs import EvalSet, Group, Rollout, RunInfo, Sampling
@@ -20,13 +21,16 @@ from slime_core.rollout.drawing import Drawing
 from slime_core.rollout.episodes import Client, Episodes
 from slime_core.rollout.evaluation import eval_metrics, groups_of
 from slime_core.rollout.finishing import Finishing
+from slime_core.rollout.flights import Flight
 from slime_core.rollout.hooks import Hooks
-from slime_core.rollout.inflight import InFlight
+from slime_core.rollout.inflight import Finish, InFlight
 from slime_core.rollout.lag import Lag, Suspects, watched_loop
 from slime_core.rollout.live_checks import LiveChecks
 from slime_core.rollout.observers import Observers
 from slime_core.rollout.reward_pool import RewardPool
 from slime_core.rollout.rewards import Scorer
+from slime_core.rollout.staleness import age_metrics, trainer_version
+from slime_core.rollout.stream import Batch, Stream
 from slime_core.rollout.tally import Tally
 
 #: Opens a client whose requests sample like this unless a plugin says otherwise.
@@ -55,23 +59,67 @@ class Studio:
     checks: LiveChecks
     suspects: Suspects
 
-    async def roll(self, scene: Scene, client: Client, drawing: Drawing) -> Rollout:
-        """One step's groups, scored, filtered and with advantages."""
-        limits = limits_of(self.config)
+    async def roll(
+        self,
+        scene: Scene,
+        client: Client,
+        drawing: Drawing,
+        carried: Mapping[str, int] = MappingProxyType({}),
+    ) -> Rollout:
+        """One step's groups, scored, filtered and with advantages.
+
+        Args:
+            carried: Books that a resumed run goes on with.
+        """
+        limits = limits_of(self.config, scene.weight_version)
         account, tally = Account(scene.step, limits), Tally()
+        account.carry(carried)
         started = time.perf_counter()
         async with self._watched_loop() as lag:
             inflight = self._in_flight(scene, client, drawing.next_index)
             groups = await collect(drawing, inflight, limits, account, tally)
-        seconds = time.perf_counter() - started
+        batch = Batch(groups, account, tally, time.perf_counter() - started)
+        return self._rollout(scene, batch, lag)
+
+    def stream(
+        self, step: int, client: Client, drawing: Drawing, carried: Mapping[str, int]
+    ) -> Stream:
+        """Generation without a pause, whose first groups ``step`` trains on.
+
+        Args:
+            carried: Books that a resumed run goes on with.
+        """
+
+        def launch(scene: Scene, before: InFlight | None) -> InFlight:
+            if before is None:
+                return self._in_flight(scene, client, drawing.next_index)
+            before.use(*self._crew(scene, client, drawing.next_index))
+            return before
+
+        limits = limits_of(self.config)
+        account = Account(step, limits)
+        account.carry(carried)
+        return Stream(drawing, limits, self.config.max_staleness, launch, account)
+
+    async def take(self, scene: Scene, stream: Stream) -> Rollout:
+        """The groups that a step trains on, of those that are generated without a pause."""
+        async with self._watched_loop() as lag:
+            batch = await stream.take(scene)
+        return self._rollout(scene, batch, lag)
+
+    def _rollout(self, scene: Scene, batch: Batch, lag: Lag) -> Rollout:
+        """Advantages and metrics of the groups that a step trains on."""
+        groups, account, tally = batch.groups, batch.account, batch.tally
         self.give_advantages(scene, groups)
+        tokens = tally.sampled_tokens - account.tokens_elsewhere
         metrics = account.metrics() | tally.metrics() | lag.metrics()
+        metrics |= age_metrics(groups, trainer_version(scene))
         metrics |= {
             "rollout/aborted": float(account.aborted),
             "rollout/failed": float(account.failed_samples),
-            "rollout/tokens": float(tally.sampled_tokens),
-            "rollout/tokens_per_s": tally.sampled_tokens / max(seconds, 1e-9),
-            "time/rollout_s": seconds,
+            "rollout/tokens": float(tokens),
+            "rollout/tokens_per_s": tokens / max(batch.seconds, 1e-9),
+            "rollout/seconds": batch.seconds,
         }
         return Rollout(scene.step, groups, scene.weight_version, metrics)
 
@@ -96,7 +144,7 @@ class Studio:
         try:
             async with self._watched_loop():
                 for group in groups:
-                    inflight.start(group)
+                    inflight.start(Flight.of(group))
                 ended = [await inflight.next() for _ in groups]
         except BaseException:
             await inflight.stop(grace_s=0.0)
@@ -108,6 +156,13 @@ class Studio:
         return watched_loop(self.suspects, self.config.rollout.loop_lag_limit_s)
 
     def _in_flight(self, scene: Scene, client: Client, next_index: Callable[[], int]) -> InFlight:
+        crew = self._crew(scene, client, next_index)
+        return InFlight(*crew, client, self.config.rollout.concurrency)
+
+    def _crew(
+        self, scene: Scene, client: Client, next_index: Callable[[], int]
+    ) -> tuple[Episodes, Finish]:
+        """Who generates and who finishes groups in a scene."""
         config, hooks = self.config.rollout, self.checks.watch(self.hooks)
         scorer = Scorer(hooks, self.contexts, scene, self.pool, config.reward_timeout_s)
         episodes = Episodes(
@@ -122,10 +177,10 @@ class Studio:
         finishing = Finishing(
             hooks, self.contexts, scene, scorer, self.observers, self.context_length
         )
-        return InFlight(episodes, finishing.finish, client, config.concurrency)
+        return episodes, finishing.finish
 
 
-def limits_of(config: Config) -> Limits:
+def limits_of(config: Config, weight_version: int = 0) -> Limits:
     """What a step of this run aims at."""
     return Limits(
         target=config.rollout.prompts_per_step,
@@ -133,7 +188,13 @@ def limits_of(config: Config) -> Limits:
         samples=config.rollout.samples_per_prompt,
         failed_fraction=config.max_failed_fraction,
         skipped_fraction=config.rollout.max_skipped_fraction,
+        oldest_version=weight_version if config.mask_stale_tokens else 0,
     )
+
+
+def keeps_partial(config: Config) -> bool:
+    """Whether groups that are stopped go on later; without a pause they always do."""
+    return config.partial_rollout or config.schedule == "async"
 
 
 def default_sampling(config: Config) -> Sampling:

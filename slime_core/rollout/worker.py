@@ -28,7 +28,9 @@ from slime_core.engine.parsing import check as check_parsers
 from slime_core.gateway.server import Gateway
 from slime_core.plugins import Plan, bind_plan, observe_plan
 from slime_core.rollout import saved
+from slime_core.rollout.accounting import reopened
 from slime_core.rollout.blame import blame
+from slime_core.rollout.collecting import GRACE_S
 from slime_core.rollout.contexts import Contexts, Scene
 from slime_core.rollout.drawing import Drawing
 from slime_core.rollout.evaluation import merged
@@ -41,7 +43,8 @@ from slime_core.rollout.observers import Observers
 from slime_core.rollout.reward_pool import RewardPool
 from slime_core.rollout.reward_process import bind_json
 from slime_core.rollout.source import open_source
-from slime_core.rollout.studio import Studio, default_sampling
+from slime_core.rollout.stream import Stream
+from slime_core.rollout.studio import Studio, default_sampling, keeps_partial
 
 
 @final
@@ -73,6 +76,9 @@ class RolloutWorker:
         self._run = run
         self._address = address
         self._clients: list[EngineClient] = []
+        self._untrained: dict[int, Rollout] = {}
+        self._carried: dict[str, int] = {}
+        self._stream: Stream | None = None
         self._collect_as_before: Callable[[], None] = lambda: None
 
     async def start(self) -> str:
@@ -102,7 +108,9 @@ class RolloutWorker:
         )
         source = open_source(hooks.data_source, self._run, checks)
         per_prompt = self._config.rollout.samples_per_prompt
-        self._drawing = Drawing(source, per_prompt, hooks.provenance)
+        self._drawing = Drawing(
+            source, per_prompt, hooks.provenance, partial=keeps_partial(self._config)
+        )
         self._eval_sets = _eval_sets(hooks, self._run)
         self._client = self._open_client(default_sampling(self._config))
         self._collect_as_before = collect_rarely()
@@ -124,11 +132,35 @@ class RolloutWorker:
         """
         scene = Scene(step, weight_version)
         self._client.weight_version = weight_version
-        rollout = await self._studio.roll(scene, self._client, self._drawing)
-        if self._config.rollout.save:
-            folder = self._run.directory / "rollouts"
-            await asyncio.to_thread(saved.save, folder, rollout)
-        return await self._hand_over(scene, rollout)
+        carried, self._carried = self._carried, {}
+        rollout = await self._studio.roll(scene, self._client, self._drawing, carried)
+        if self._config.schedule == "one-step-off":
+            # The step before may still be in training now.
+            self._untrained = {s: r for s, r in self._untrained.items() if s == step - 1}
+            self._untrained[step] = rollout
+        return await self._save_and_hand_over(scene, rollout)
+
+    async def take(self, step: int, weight_version: int) -> StepData:
+        """The next step's data, of groups that are generated without a pause from here on.
+
+        Raises:
+            As ``generate``.
+        """
+        scene = Scene(step, weight_version)
+        self._client.weight_version = weight_version
+        if self._stream is None:
+            carried, self._carried = self._carried, {}
+            self._stream = self._studio.stream(step, self._client, self._drawing, carried)
+        return await self._save_and_hand_over(scene, await self._studio.take(scene, self._stream))
+
+    async def hold(self) -> None:
+        """End requests in flight, and let nothing be generated until ``release``."""
+        await self._client.hold()
+
+    def release(self, weight_version: int) -> None:
+        """Let generation go on, with these weights."""
+        self._client.weight_version = weight_version
+        self._client.release()
 
     async def replay(self, step: int) -> StepData:
         """The data of a saved rollout, with advantages computed anew.
@@ -156,17 +188,31 @@ class RolloutWorker:
                 await client.close()
         return metrics
 
-    def state(self) -> dict[str, Any]:
-        """All that ``restore`` needs, as JSON values. Called between steps."""
-        return self._drawing.state()
+    async def state(self, done: int) -> dict[str, Any]:
+        """All that ``restore`` needs, as JSON values.
+
+        What is generated without a pause is paused, and goes on with the next ``take``.
+
+        Args:
+            done: Steps that were trained on. What was made for later ones is kept for them.
+        """
+        if self._stream is not None:
+            return {"carried": await self._stream.pause(GRACE_S), **self._drawing.state()}
+        ahead = [rollout for step, rollout in self._untrained.items() if step >= done]
+        groups = [group for rollout in ahead for group in rollout.groups]
+        return {**self._drawing.state(groups), "carried": reopened(ahead, self._carried)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue with the prompt, index and seed that come after ``state``."""
         self._drawing.restore(state)
+        self._carried = dict(state.get("carried", {}))
 
     async def close(self) -> None:
         """End reward workers and connections. May be called again, and after a failed start."""
         self._collect_as_before()
+        if self._stream is not None:
+            await self._stream.pause(grace_s=0.0)
+            self._stream = None
         for client in self._clients:
             await client.close()
         self._clients.clear()
@@ -202,16 +248,22 @@ class RolloutWorker:
         await pool.start()
         return pool
 
+    async def _save_and_hand_over(self, scene: Scene, rollout: Rollout) -> StepData:
+        if self._config.rollout.save:
+            folder = self._run.directory / "rollouts"
+            await asyncio.to_thread(saved.save, folder, rollout)
+        return await self._hand_over(scene, rollout)
+
     async def _hand_over(self, scene: Scene, rollout: Rollout) -> StepData:
         studio = self._studio
         rollout.metrics |= self._gateway.take_counts()
         await studio.announce(scene, rollout)
         rollout.metrics |= studio.observers.metrics()
-        shards = self._shards(rollout.groups)
+        shards = self._shards(scene, rollout.groups)
         empty = not any(shard.updates for shard in shards)
         return StepData(_stored(shards), rollout.metrics, empty)
 
-    def _shards(self, groups: Iterable[Group]) -> list[Shard]:
+    def _shards(self, scene: Scene, groups: Iterable[Group]) -> list[Shard]:
         train = self._config.train
         return build_shards(
             [sample for group in groups for sample in group.scored],
@@ -221,6 +273,7 @@ class RolloutWorker:
             aggregation=train.aggregation,
             fields=self._fields,
             owners=self._owners,
+            oldest_version=scene.weight_version if self._config.mask_stale_tokens else 0,
         )
 
     def _replay_folder(self) -> Path:

@@ -223,3 +223,33 @@ def test_a_fraction_in_a_field_of_whole_numbers_is_refused() -> None:
     sample.fields["turns"] = 1.5
     with pytest.raises(PluginError, match="found float64 values, expected int64"):
         build([sample])
+
+
+@pytest.mark.parametrize("aggregation", ["token-mean", "sequence-mean"])
+def test_tokens_of_older_weights_are_not_trained_on_and_the_rest_weighs_as_if_they_were_not_there(
+    aggregation: str,
+) -> None:
+    def continued(index: int, versions: Sequence[int]) -> Sample:
+        made = sample_of(index, 2, 0)
+        for version in versions:
+            made.trace.append_sampled([index, index], [-0.5, -0.5], version)
+        made.trace.append_observed([9])
+        made.fields["teacher"] = np.zeros((len(made.trace), 2), dtype=np.float32)
+        return made
+
+    told = continued(3, [])
+    told.trace.append_demonstrated([5])
+    told.fields["teacher"] = np.zeros((len(told.trace), 2), dtype=np.float32)
+    samples = [continued(0, [1, 2, 3]), continued(1, [2]), continued(2, [1]), told]
+    (shard,) = build(samples, aggregation=aggregation, oldest_version=2, micro_batch_tokens=999)
+    ((batch,),) = shard.updates
+    columns = batch.columns
+    assert columns["sample_indices"].tolist() == [0, 1, 3], "the third has nothing to teach"
+    masks = [[0, 0, 0, 0, 1, 1, 1, 1, 0], [0, 0, 1, 1, 0], [0, 0, 0, 1]]
+    assert columns["loss_mask"].tolist() == [m for row in masks for m in row]
+    assert columns["weight_versions"][:9].tolist() == [-1, -1, 1, 1, 2, 2, 3, 3, -1]
+    counts = [4, 2, 1]
+    each = [1 / 7] * 3 if aggregation == "token-mean" else [1 / (3 * n) for n in counts]
+    expected = [m * w for row, w in zip(masks, each, strict=True) for m in row]
+    assert columns["loss_weights"].tolist() == pytest.approx(expected)
+    assert weight(batch) == pytest.approx(1.0)

@@ -39,6 +39,21 @@ def test_a_run_without_a_model_is_told_how_to_give_one() -> None:
             "--rollout-samples-per-prompt 2",
             "--train-updates-per-step 9 is more than a step's samples: 4 x 2 = 8",
         ),
+        ("--schedule one-step-off --colocate", "take turns on the same GPUs; use --schedule sync"),
+        (
+            "--schedule one-step-off --debug-rollout-only",
+            "--debug-rollout-only starts none; leave one out",
+        ),
+        ("--schedule async --colocate", "take turns on the same GPUs; use --schedule sync"),
+        ("--schedule async --engine-servers 0", "with --engine-servers 0 nothing is generated"),
+        (
+            "--schedule async --debug-train-only --rollout-replay r",
+            "with --debug-train-only nothing is generated",
+        ),
+        ("--schedule async --rollout-over-sample 2", "--rollout-over-sample 2 starts spare groups"),
+        ("--schedule async --mask-stale-tokens", "--max-staleness says how old it may be"),
+        ("--max-staleness 3", "--max-staleness 3 is read by --schedule async alone"),
+        ("--mask-stale-tokens", "--mask-stale-tokens has nothing to mask"),
         ("--colocate --engine-servers 0", "--engine-servers is 0; leave one out"),
         (
             "--advantage a --use advantage=b",

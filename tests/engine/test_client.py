@@ -13,7 +13,7 @@ from slime_hookspecs import Engine, EngineError, Sampling, StopReason, Trace
 
 from slime_core.engine import transport
 from slime_core.engine.address import ServingAddress
-from slime_core.engine.client import RESERVED, ROUTING_KEY, EngineClient
+from slime_core.engine.client import FRUITLESS, RESERVED, ROUTING_KEY, EngineClient
 
 CONTEXT = 64
 RUN = Sampling(max_new_tokens=8, temperature=1.0, top_p=0.9, top_k=20, stop=["\n"])
@@ -144,11 +144,56 @@ async def test_a_4xx_is_final_and_its_text_is_shown(client: Any, stand_in: Any) 
 
 async def test_an_abort_keeps_the_partial_tokens(client: Any, stand_in: Any) -> None:
     stand_in.replies = [written([5, 6], [-0.5, -0.25], "abort"), written([], [], "abort")]
+    stand_in.delay = asyncio.Event()
+    trace, rest = prompt(), prompt()
+    tasks = [asyncio.create_task(client.session(0, 7).generate(t)) for t in (trace, rest)]
+    while len(stand_in.requests) < 2:
+        await asyncio.sleep(0.01)
+    await client.abort_all()
+    stand_in.delay.set()
+    assert await asyncio.gather(*tasks) == [StopReason.ABORTED] * 2
+    assert sorted([trace.response_tokens, rest.response_tokens]) == [[], [5, 6]]
+    assert [path for path, _ in stand_in.requests].count("/generate") == 2
+
+
+async def test_a_request_that_a_weight_update_cut_off_goes_on_with_the_new_weights(
+    client: Any, stand_in: Any
+) -> None:
+    stand_in.replies = [
+        written([5, 6], [-0.5, -0.25], "abort"),
+        written([], [], "abort", "4"),
+        written([7], [-0.5], "abort", "4"),
+        written([8, 1], [-1.0, -2.0], "length", "5"),
+    ]
     trace = prompt()
-    assert await client.session(0, 7).generate(trace) is StopReason.ABORTED
-    assert trace.response_tokens == [5, 6]
-    assert await client.session(0, 7).generate(trace) is StopReason.ABORTED
-    assert trace.response_tokens == [5, 6]
+    sampling = Sampling(max_new_tokens=5)
+    assert await client.session(0, 7).generate(trace, sampling) is StopReason.LENGTH
+    assert trace.response_tokens == [5, 6, 7, 8, 1]
+    assert trace.weight_versions[3:] == [3, 3, 4, 5, 5]
+    sent = [body for _, body in stand_in.requests]
+    assert [body["input_ids"][3:] for body in sent] == [[], [5, 6], [5, 6], [5, 6, 7]]
+    assert [body["sampling_params"]["max_new_tokens"] for body in sent] == [5, 3, 3, 2]
+    assert len({body["sampling_params"]["sampling_seed"] for body in sent}) == 1
+    assert len({body["rid"] for body in sent}) == 4
+
+
+async def test_a_request_that_was_cut_off_with_its_last_token_is_over(
+    client: Any, stand_in: Any
+) -> None:
+    stand_in.replies = [written([5, 6], [-0.5, -0.25], "abort")]
+    trace = prompt()
+    assert await client.session(0, 7).generate(trace, Sampling(max_new_tokens=2)) is (
+        StopReason.LENGTH
+    )
+    assert len(stand_in.requests) == 1
+
+
+async def test_a_server_that_aborts_everything_is_not_asked_for_ever(
+    client: Any, stand_in: Any
+) -> None:
+    stand_in.replies = [written([], [], "abort")]
+    assert await client.session(0, 7).generate(prompt()) is StopReason.ABORTED
+    assert len(stand_in.requests) == FRUITLESS
 
 
 async def test_an_abort_before_the_first_token_has_no_logprobs_at_all(
@@ -329,3 +374,47 @@ async def test_a_run_without_servers_renders_and_refuses_to_generate(tiny_model_
         _ = session.openai_base_url
     await client.abort_all()
     await client.close()
+
+
+async def test_held_requests_end_and_go_on_with_the_new_weights_and_new_ones_wait(
+    client: Any, stand_in: Any
+) -> None:
+    stand_in.replies = [
+        written([5, 6], [-0.5, -0.25], "abort"),
+        written([7], [-0.5], version="4"),
+    ]
+    stand_in.delay = asyncio.Event()
+    trace, other = prompt(), prompt()
+    first = asyncio.create_task(client.session(0, 7).generate(trace))
+    while not stand_in.requests:
+        await asyncio.sleep(0.01)
+    holding = asyncio.create_task(client.hold())
+    while ("/abort_request", {"abort_all": True}) not in stand_in.requests:
+        await asyncio.sleep(0.01)
+    second = asyncio.create_task(client.session(1, 7).generate(other))
+    assert not holding.done()
+    stand_in.delay.set()
+    await holding
+    await asyncio.sleep(0.05)
+    assert [path for path, _ in stand_in.requests].count("/generate") == 1
+    assert not first.done()
+    client.release()
+    assert await asyncio.gather(first, second) == [StopReason.STOP] * 2
+    assert trace.weight_versions[3:] == [3, 3, 4]
+    assert other.weight_versions[3:] == [4]
+
+
+async def test_a_request_that_does_not_end_is_told_again_and_not_waited_for_for_ever(
+    client: Any, stand_in: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slime_core.engine.client.HOLD_TRIES", 3)
+    monkeypatch.setattr("slime_core.engine.client.HOLD_EVERY_S", 0.01)
+    stand_in.delay = asyncio.Event()
+    task = asyncio.create_task(client.session(0, 7).generate(prompt()))
+    while not stand_in.requests:
+        await asyncio.sleep(0.01)
+    await asyncio.wait_for(client.hold(), 5)
+    assert [path for path, _ in stand_in.requests].count("/abort_request") == 3
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    stand_in.delay.set()

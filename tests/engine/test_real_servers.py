@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -247,6 +248,49 @@ async def test_a_paused_request_goes_on(client: EngineClient, serving: Serving) 
     async with asyncio.timeout(60):
         assert await task is StopReason.LENGTH
     assert trace.sampled_length == 400
+
+
+async def test_held_requests_let_a_server_pause_at_once_and_go_on_afterwards(
+    client: EngineClient, serving: Serving
+) -> None:
+    traces = [prompt() for _ in range(4)]
+    sampling = Sampling(max_new_tokens=300, extra={"ignore_eos": True})
+    tasks = [
+        asyncio.create_task(client.session(i, i).generate(trace, sampling))
+        for i, trace in enumerate(traces)
+    ]
+    await asyncio.sleep(0.3)
+    session, urls = client.transport.session, serving.address.server_urls
+    await client.hold()
+    began = time.monotonic()
+    await control.send_to_all(session, urls, control.pause("abort"))
+    assert time.monotonic() - began < 0.8, "a pause looks again after 1 s where a request runs"
+    await control.send_to_all(session, urls, control.FLUSH_CACHE)
+    await control.send_to_all(session, urls, control.CONTINUE)
+    client.release()
+    async with asyncio.timeout(60):
+        assert await asyncio.gather(*tasks) == [StopReason.LENGTH] * 4
+    assert [trace.sampled_length for trace in traces] == [300] * 4
+    assert max(len(trace.segments) for trace in traces) > 2
+
+
+async def test_a_pause_that_aborts_does_not_end_what_a_plugin_waits_for(
+    client: EngineClient, serving: Serving
+) -> None:
+    trace = prompt()
+    sampling = Sampling(max_new_tokens=300, extra={"ignore_eos": True})
+    task = asyncio.create_task(client.session(0, 0).generate(trace, sampling))
+    await asyncio.sleep(0.3)
+    session, urls = client.transport.session, serving.address.server_urls
+    await control.send_to_all(session, urls, control.pause("abort"))
+    await asyncio.sleep(0.3)
+    assert not task.done()
+    await control.send_to_all(session, urls, control.FLUSH_CACHE)
+    await control.send_to_all(session, urls, control.CONTINUE)
+    async with asyncio.timeout(60):
+        assert await task is StopReason.LENGTH
+    assert trace.sampled_length == 300
+    assert len(trace.segments) > 2
 
 
 async def test_a_refused_request_says_what_the_server_said(client: EngineClient) -> None:

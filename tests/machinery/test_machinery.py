@@ -13,6 +13,7 @@ from slime_hookspecs import PluginError, TrainerError
 
 from slime_core import machinery
 from slime_core.config.schema import CheckpointConfig, Config
+from slime_core.engine.address import ServingAddress
 from slime_core.machinery import Machinery, Rank
 from slime_core.observe.rundir import RunDir
 
@@ -39,7 +40,7 @@ def run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
 
 def machine(run_dir: RunDir, save: Any, **checkpoint: Any) -> Machinery:
     restored: list[Any] = []
-    rollouts = InProcess({"state": lambda: {"drawn": 8}, "restore": restored.append})
+    rollouts = InProcess({"state": lambda done: {"drawn": 8 * done}, "restore": restored.append})
     rank = InProcess(
         {
             "save_checkpoint": save,
@@ -61,9 +62,27 @@ def test_a_checkpoint_holds_all_that_resuming_needs(run_dir: RunDir) -> None:
     ready = machine(run_dir, write)
     path = ready.save(2)
     assert sorted(p.name for p in path.iterdir()) == ["hf", "megatron", "plan.json", "state.json"]
-    assert json.loads((path / "state.json").read_text()) == {"step": 2, "rollout": {"drawn": 8}}
+    assert json.loads((path / "state.json").read_text()) == {"step": 2, "rollout": {"drawn": 16}}
     ready.restore(path)
-    assert ready.ranks[0].actor.call("restored")() == [{"drawn": 8}, "weights"]
+    assert ready.ranks[0].actor.call("restored")() == [{"drawn": 16}, "weights"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "method"),
+    [
+        ({}, "generate"),
+        ({"schedule": "one-step-off"}, "generate"),
+        ({"schedule": "async"}, "take"),
+        ({"debug_train_only": True}, "replay"),
+    ],
+)
+def test_the_schedule_says_what_a_rollout_is(
+    run_dir: RunDir, settings: dict[str, Any], method: str
+) -> None:
+    rollouts = InProcess({method: lambda *args: args})
+    ready = Machinery(Config(**settings), run_dir, rollouts, (), None)  # type: ignore[arg-type]
+    assert ready.finish_rollout(ready.begin_rollout(3, 4))[0] == 3
+    assert rollouts.calls == [method]
 
 
 def test_a_save_that_fails_leaves_the_previous_checkpoint_the_latest(run_dir: RunDir) -> None:
@@ -93,3 +112,24 @@ def test_a_process_with_other_plugins_is_named() -> None:
     with pytest.raises(PluginError, match="trainer rank 1: bbbbbbbbbbbb") as found:
         machinery._check_fingerprints(launch, "a" * 64, [same, other])
     assert "rollout worker" not in str(found.value)
+
+
+@pytest.mark.parametrize("schedule", ["sync", "async"])
+def test_what_is_generated_without_a_pause_is_held_while_weights_are_sent(
+    run_dir: RunDir, schedule: Any
+) -> None:
+    log: list[str] = []
+    rollouts = InProcess(
+        {"hold": lambda: log.append("hold"), "release": lambda v: log.append(f"release {v}")}
+    )
+    rank = InProcess({"sync_weights": lambda v, verify: log.append(f"send {v}") or {}})
+    address = ServingAddress("http://r", ("http://s",))
+    ready: Any = Machinery(
+        Config(schedule=schedule),
+        run_dir,
+        rollouts,  # type: ignore[arg-type]
+        (Rank(rank, 0),),  # type: ignore[arg-type]
+        address,
+    )
+    ready.sync_weights(4, first=False)
+    assert log == (["send 4"] if schedule == "sync" else ["hold", "send 4", "release 4"])

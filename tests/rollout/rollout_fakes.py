@@ -21,7 +21,7 @@ from slime_core.rollout.live_checks import LiveChecks
 from slime_core.rollout.observers import Observers
 from slime_core.rollout.reward_pool import RewardPool
 from slime_core.rollout.source import open_source
-from slime_core.rollout.studio import Studio
+from slime_core.rollout.studio import Studio, keeps_partial
 
 CONTEXT = 64
 Script = Callable[[int], Any]
@@ -172,8 +172,10 @@ def bound_of(*hooks: BoundHook, source: Source | None = None) -> Bound:
 def config_of(**rollout: Any) -> Config:
     failed = rollout.pop("max_failed_fraction", 0.2)
     checks = rollout.pop("check_plugins", 16)
+    names = ("partial_rollout", "mask_stale_tokens", "schedule", "max_staleness")
+    top = {name: rollout.pop(name) for name in names if name in rollout}
     settings = {"prompts_per_step": 4, "samples_per_prompt": 2, **rollout}
-    config = Config(max_failed_fraction=failed, check_plugins=checks)
+    config = Config(max_failed_fraction=failed, check_plugins=checks, **top)
     return replace(config, rollout=RolloutConfig(**settings))
 
 
@@ -186,7 +188,12 @@ def studio_of(
     parts = Contexts(run), Observers(), CONTEXT, pool, checks, Suspects(found)
     studio = Studio(config, run, found, *parts)
     per_prompt = config.rollout.samples_per_prompt
-    drawing = Drawing(open_source(found.data_source, run, checks), per_prompt, found.provenance)
+    drawing = Drawing(
+        open_source(found.data_source, run, checks),
+        per_prompt,
+        found.provenance,
+        partial=keeps_partial(config),
+    )
     return studio, drawing
 
 

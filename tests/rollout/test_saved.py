@@ -23,6 +23,7 @@ from slime_hookspecs import (
 
 from slime_core.rollout import saved
 from slime_core.rollout.contexts import Scene
+from slime_core.rollout.rows import sample_to_dict
 
 
 async def reward(sample: Sample, ctx: Any) -> Reward:
@@ -37,7 +38,7 @@ async def count_turns(call_next: Any, sample: Sample, engine: Any, ctx: Any) -> 
 
 
 def rows(rollout: Rollout) -> list[dict[str, Any]]:
-    return [saved.sample_to_dict(s) for group in rollout.groups for s in group.samples]
+    return [sample_to_dict(s) for group in rollout.groups for s in group.samples]
 
 
 async def test_a_rollout_comes_back_the_same(tmp_path: Path) -> None:

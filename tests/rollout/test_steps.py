@@ -30,7 +30,7 @@ from slime_hookspecs import (
     Verdict,
 )
 
-from slime_core.rollout.contexts import Scene
+from slime_core.rollout.contexts import Contexts, Scene
 
 SCENE = Scene(step=0, weight_version=1)
 
@@ -212,17 +212,25 @@ async def test_state_restores_prompts_indices_and_seeds_exactly() -> None:
         assert [s.trace for s in mine.samples] == [s.trace for s in theirs.samples]
 
 
-async def test_seeds_differ_between_samples_steps_and_runs() -> None:
-    seen: list[int] = []
+async def test_a_sample_has_its_own_seed_in_whichever_step_it_is_generated() -> None:
+    seen: list[list[int]] = []
     for seed, step in ((0, 0), (0, 1), (1, 0)):
         client = FakeClient()
         config = config_of()
         object.__setattr__(config, "seed", seed)
         studio, drawing = studio_of(config, REWARD)
         await studio.roll(Scene(step, 1), client, drawing)
-        seen += client.seeds.values()
-    assert len(set(seen)) == len(seen) == 24
-    assert all(0 <= seed < 2**31 for seed in seen)
+        seen.append([client.seeds[index] for index in sorted(client.seeds)])
+    assert seen[0] == seen[1]
+    assert len({*seen[0], *seen[2]}) == 16
+    assert all(0 <= seed < 2**31 for seeds in seen for seed in seeds)
+
+
+def test_evaluations_of_different_steps_have_different_seeds() -> None:
+    studio, _ = studio_of(config_of())
+    contexts = Contexts(studio.run)
+    scenes = [Scene(step, 1, evaluating=name) for step in (0, 1) for name in ("a", "b")]
+    assert len({contexts.seeds(scene, "sample")(0) for scene in scenes}) == 4
 
 
 async def test_a_source_that_ends_makes_a_smaller_step_and_then_an_empty_one() -> None:

@@ -223,7 +223,7 @@ async def test_a_resumed_worker_sends_the_same_requests(config: Config, tmp_path
     async with standin() as server:
         async with worker_of(config, tmp_path, server.url) as (worker, _):
             await worker.generate(0, 4)
-            state = json.loads(json.dumps(worker.state()))
+            state = json.loads(json.dumps(await worker.state(1)))
             server.bodies.clear()
             expected = await worker.generate(1, 4)
             before = [(b["input_ids"], b["sampling_params"]) for b in server.bodies]
@@ -234,6 +234,36 @@ async def test_a_resumed_worker_sends_the_same_requests(config: Config, tmp_path
             after = [(b["input_ids"], b["sampling_params"]) for b in server.bodies]
     assert len(before) == 8
     assert sorted(before, key=str) == sorted(after, key=str)
+
+
+async def test_a_rollout_that_was_made_ahead_is_in_the_state_and_is_not_generated_again(
+    config: Config, tmp_path: Path
+) -> None:
+    config = replace(config, schedule="one-step-off")
+    async with standin() as server:
+        async with worker_of(config, tmp_path, server.url) as (worker, _):
+            await worker.generate(3, 4)
+            ahead = await worker.generate(4, 4)
+            at_4 = json.loads(json.dumps(await worker.state(4)))
+            at_5 = json.loads(json.dumps(await worker.state(5)))
+        assert len(server.bodies) == 16
+        assert at_4["carried"] == {"drawn": 4, "from_buffer": 0, "kept": 4}
+        assert (at_5["carried"], at_5["buffer"]) == ({}, [])
+        async with worker_of(config, tmp_path, server.url) as (worker, _):
+            worker.restore(at_4)
+            again = await worker.generate(4, 5)
+            assert len(server.bodies) == 16
+    assert tokens_of(again) == tokens_of(ahead)
+    assert balanced(again.metrics) == (8, 8)
+    assert again.metrics["prompts/drawn"] == again.metrics["prompts/kept"] == 4
+    assert again.metrics["rollout/tokens"] == 0
+    assert again.metrics["staleness/max"] == again.metrics["staleness/mean"] == 1
+
+
+def balanced(metrics: dict[str, float]) -> tuple[float, float]:
+    came = metrics["prompts/drawn"] + metrics["prompts/from_buffer"]
+    went = sum(v for k, v in metrics.items() if k.startswith("prompts/")) - came
+    return came, went
 
 
 async def test_a_saved_step_is_replayed_without_servers(config: Config, tmp_path: Path) -> None:
@@ -261,9 +291,9 @@ async def test_evaluation_samples_as_its_set_says_and_touches_no_state(
     config: Config, tmp_path: Path
 ) -> None:
     async with standin() as server, worker_of(config, tmp_path, server.url) as (worker, _):
-        state = worker.state()
+        state = await worker.state(0)
         metrics = await worker.evaluate(0, 4)
-        assert worker.state() == state
+        assert await worker.state(0) == state
     assert {b["sampling_params"]["temperature"] for b in server.bodies} == {0.0}
     assert len(server.bodies) == 4
     assert metrics["eval/held/samples"] == 4
