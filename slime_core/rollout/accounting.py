@@ -54,6 +54,7 @@ class Account:
         self._fates: Counter[str] = Counter(drawn=0, from_buffer=0, trained=0, kept=0)
         self._errors: Counter[tuple[str, str, str]] = Counter()
         self._examples: dict[tuple[str, str, str], SampleError] = {}
+        self._too_long = ""
         self._samples = 0
         self._continued: Counter[str] = Counter(samples=0, tokens=0, kept_tokens=0)
         self.aborted = 0
@@ -89,6 +90,9 @@ class Account:
         """A group that was seen is trained on, or not."""
         fate = "trained" if outcome.fate == "kept" else f"{outcome.fate}/{outcome.reason}"
         self._fates[fate] += 1
+        if outcome.reason == TOO_LONG and not self._too_long:
+            tokens = max((len(sample.trace) for sample in outcome.group.samples), default=0)
+            self._too_long = f"prompt {outcome.group.prompt.id!r} has {tokens} tokens"
 
     def saw(self, group: Group) -> None:
         """A group ended: its samples count, and those that failed."""
@@ -179,7 +183,7 @@ class Account:
             raise RunError(
                 f"step {self._step}: {skipped} of {prompts} prompts are as long as the model's "
                 f"context or longer, and at most {self._limits.skipped_fraction:.0%} may be "
-                "(--rollout-max-skipped-fraction)"
+                f"(--rollout-max-skipped-fraction): {self._too_long}"
             )
 
     def _keep_example(self, key: tuple[str, str, str], error: SampleError) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -352,8 +353,9 @@ async def test_prompts_longer_than_the_context_are_skipped_and_counted() -> None
 
 async def test_too_many_prompts_longer_than_the_context_stop_the_run() -> None:
     studio, drawing = studio_of(config_of(), REWARD, source=LongSource(1))
-    with pytest.raises(RunError, match="prompts are as long as the model's context or longer"):
+    with pytest.raises(RunError, match="prompts are as long as the model's context or longer") as e:
         await studio.roll(SCENE, FakeClient(), drawing)
+    assert re.search(r": prompt 'p0' has \d{2,} tokens$", str(e.value))
 
 
 async def test_siblings_get_indices_of_their_own() -> None:
