@@ -60,8 +60,10 @@ def requires_api(requires: Iterable[str]) -> str:
     """Which versions of the contract are required, as ``>=0.1,<0.2``; empty if none is named."""
     for text in requires:
         name = text.replace("_", "-").lower()
-        if name.startswith("slime-hookspecs"):
+        if name.startswith("slime-hookspecs") and "extra" not in text.partition(";")[2]:
             rest = text[len("slime-hookspecs") :].partition(";")[0].strip()
+            if rest.startswith("["):
+                rest = rest.partition("]")[2].strip()
             return rest.strip("()").replace(" ", "")
     return ""
 

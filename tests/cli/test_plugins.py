@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from slime_core.cli.main import main
+from slime_core.config.schema import Config
+from slime_core.plugins import Policy, bind, find, load
 
 Install = Callable[[str, str], None]
 
@@ -70,7 +72,19 @@ def test_a_lock_is_written_and_taken(capsys: pytest.CaptureFixture[str], tmp_pat
     assert main(["plugins", "lock", "grpo", "--output", str(file)]) == 0
     tree = json.loads(file.read_text())
     assert tree["schema"] == "slime.plugins.lock/1"
-    assert [one["name"] for one in tree["plugins"]] == ["grpo"]
+    built_in = {one.name for one in find() if one.distribution == "slime-rl"}
+    assert {one["name"] for one in tree["plugins"]} == built_in
+
+
+def test_a_lock_of_one_plugin_holds_the_built_in_ones_that_serve_beside_it(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "x.lock"
+    assert main(["plugins", "lock", "math_dapo", "--output", str(file)]) == 0
+    config = Config(plugins=["math_dapo"], locked=file)
+    plan, _ = bind(config, load(config.plugins, policy=Policy.of(locked=file)))
+    assert {"math_dapo", "grpo", "broadcast", "policy_loss"} <= {one.name for one in plan.plugins}
+    assert "sft" not in {one["name"] for one in json.loads(file.read_text())["plugins"]}
 
 
 @pytest.mark.parametrize("line", [[], ["lost"], ["info"], ["info", "no_such"], ["list", "--jsn"]])

@@ -10,6 +10,7 @@ from packaging.specifiers import SpecifierSet
 from slime_hookspecs import PluginError
 
 from slime_core.plugins import load
+from slime_core.plugins.catalog import requires_api
 from slime_core.plugins.requirements import serves
 
 API = "slime-hookspecs>=0.1,<0.2"
@@ -93,3 +94,20 @@ def test_an_unreadable_requirement_is_an_error_that_quotes_it(site: Any) -> None
 def test_a_distribution_without_metadata_is_named_as_broken(site: Any) -> None:
     site.plugin("ghost", metadata=False)
     assert f"its folder in {site.folder} has no METADATA" in refusal("ghost")
+
+
+@pytest.mark.parametrize(
+    ("requires", "found"),
+    [
+        (["slime-hookspecs>=0.1,<0.2"], ">=0.1,<0.2"),
+        (["Slime_Hookspecs (>=0.1, <0.2)"], ">=0.1,<0.2"),
+        (["slime-hookspecs[testing]>=0.1,<0.2"], ">=0.1,<0.2"),
+        (["slime-hookspecs[testing]>=0.1,<0.2; extra == 'dev'"], ""),
+        (["slime-hookspecs[testing]<0.3; extra == 'dev'", "slime-hookspecs<0.2"], "<0.2"),
+        (["slime-hookspecs"], ""),
+    ],
+)
+def test_what_a_plugin_was_written_for_is_what_everybody_needs(
+    requires: list[str], found: str
+) -> None:
+    assert requires_api(requires) == found

@@ -10,13 +10,17 @@ from slime_hookspecs import ConfigError
 from slime_core.cli.plugins.arguments import Parser, add_blocks, picked, read_blocks
 from slime_core.plugins.blocks import blocker
 from slime_core.plugins.lock import FILE, Lock, observe
+from slime_core.plugins.trust import OWN
 
 
 def main(argv: Sequence[str]) -> int:
     """Write the lock. Imports no plugin. Returns 0."""
     parser = Parser("lock", "Write down exactly what is installed, for slime --locked.")
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="plugins; all that are not blocked by default"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="plugins, held together with the built-in ones; all that are not blocked by default",
     )
     parser.add_argument(
         "--output", type=Path, default=Path(FILE), metavar="FILE", help=f"{FILE} by default"
@@ -24,11 +28,14 @@ def main(argv: Sequence[str]) -> int:
     add_blocks(parser)
     found = parser.parse_args(argv)
     blocks = read_blocks(found)
-    allowed = [one for one in picked(found.names) if not blocker(one, blocks)]
+    # The built-in ones serve each role that nobody else was asked for, so a run loads them too.
+    wanted = [*picked(found.names), *(one for one in picked([]) if one.distribution == OWN)]
+    allowed = [one for one in dict.fromkeys(wanted) if not blocker(one, blocks)]
     lock = Lock(str(found.output), tuple(observe(one) for one in allowed if one.version))
     try:
         found.output.write_text(lock.to_json(), "utf-8")
     except OSError as error:
         raise ConfigError(f"--output {found.output}: {error.strerror}") from None
-    print(f"{found.output}: {len(lock.plugins)} plugins")
+    count = len(lock.plugins)
+    print(f"{found.output}: {count} plugin{'s' * (count != 1)}")
     return 0
