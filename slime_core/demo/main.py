@@ -31,6 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo and show what it found. Returns the exit status."""
     arguments = _parser().parse_args(argv)
     settings = _settings(arguments)
+    if arguments.model_only:
+        print(model_only(settings))
+        return 0
     result = demo(settings, say=_say, quiet=arguments.json)
     if arguments.json:
         print(json.dumps(result.to_json(), indent=2))
@@ -65,6 +68,19 @@ def demo(settings: Settings, *, say: Say, quiet: bool = False) -> Result:
     return collect(settings, made_s, time.monotonic() - began, gpu)
 
 
+def model_only(settings: Settings) -> str:
+    """Write the model of random weights and start nothing; say where it is.
+
+    Raises:
+        ConfigError: the folder is not free.
+    """
+    from slime_core.demo.model import CONTEXT, make_tiny_model
+
+    _check_free(settings)
+    make_tiny_model(settings.model, settings.seed)
+    return f"--model {settings.model}   random weights, a context of {CONTEXT} tokens"
+
+
 def _make_model(settings: Settings) -> bool:
     """Write model and data; say whether there is a GPU."""
     import torch
@@ -85,11 +101,15 @@ def _trained(run_dir: Path) -> Path:
 
 
 def _check(settings: Settings) -> None:
-    if settings.out.is_dir() and any(settings.out.iterdir()):
-        raise ConfigError(f"demo --out {settings.out}: is not empty; give a new folder")
+    _check_free(settings)
     missing = [dist for module, dist in _TASKS.items() if not importlib.util.find_spec(module)]
     if missing:
         raise PluginError(f"the demo needs its tasks: pip install {' '.join(missing)}")
+
+
+def _check_free(settings: Settings) -> None:
+    if settings.out.is_dir() and any(settings.out.iterdir()):
+        raise ConfigError(f"demo --out {settings.out}: is not empty; give a new folder")
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -121,6 +141,11 @@ def _parser() -> argparse.ArgumentParser:
         "--random-reward",
         action="store_true",
         help="the control that must fail: a reward that knows nothing",
+    )
+    parser.add_argument(
+        "--model-only",
+        action="store_true",
+        help="only write the tiny model, of random weights, and say where it is",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser

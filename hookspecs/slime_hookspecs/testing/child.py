@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any, Final, final
 
+from slime_hookspecs.testing.checks import NotApplicable
 from slime_hookspecs.testing.target import Target
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Child:
 
         Raises:
             ChildRaised: the function raised.
+            NotApplicable: the function raised that.
             ChildDied: the child crashed or exited, or its time was up.
         """
         name = f"{function.__module__}:{function.__qualname__}"
@@ -90,6 +92,8 @@ class Child:
         except BrokenPipeError:
             raise ChildDied(self._end()) from None
         answer = json.loads(self._read_line(time.monotonic() + timeout_s, timeout_s))
+        if "not_applicable" in answer:
+            raise NotApplicable(answer["not_applicable"])
         if "raised" in answer:
             raise ChildRaised(answer["raised"])
         return answer["value"]
@@ -164,5 +168,7 @@ def _answer(subject: Subject, request: dict[str, Any]) -> dict[str, Any]:
     try:
         function = getattr(importlib.import_module(module), name)
         return {"value": function(subject, request["payload"])}
+    except NotApplicable as error:
+        return {"not_applicable": str(error)}
     except Exception as error:
         return {"raised": f"{type(error).__name__}: {error}"}

@@ -14,7 +14,7 @@ from typing import Any, Final, final
 
 from slime_hookspecs.records import Group, Sample
 from slime_hookspecs.testing import samples
-from slime_hookspecs.testing.checks import _episodes
+from slime_hookspecs.testing.checks import NotApplicable, _episodes
 from slime_hookspecs.testing.kit.clock import VirtualClock, children
 from slime_hookspecs.testing.subject import Subject
 
@@ -101,6 +101,8 @@ async def _many(subject: Subject, first: int, last: int) -> str:
         numbers = range(start, min(start + TOGETHER, last))
         found = await asyncio.gather(*(_one(subject, n) for n in numbers), return_exceptions=True)
         for number, outcome in zip(numbers, found, strict=True):
+            if isinstance(outcome, NotApplicable):
+                raise outcome
             if isinstance(outcome, BaseException):
                 return f"episode {number} raised {type(outcome).__name__}: {outcome}"
     return ""

@@ -170,6 +170,8 @@ class Subject:
         """
         try:
             made = self.call("slime_data_source", self.options, self.run)
+        except NotApplicable:
+            raise
         except Exception as error:
             raise NotApplicable("the data source does not open") from error
         if not isinstance(made, DataSource):

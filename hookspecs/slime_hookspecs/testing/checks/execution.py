@@ -36,6 +36,8 @@ def picklable(subject: Subject) -> None:
     for hook in _pooled(subject):
         try:
             jobs = _pack(_jobs(subject, hook))
+        except NotApplicable:
+            raise
         except Exception as error:
             raise CheckFailed(
                 f"its options cannot be pickled ({type(error).__name__}: {error}); "
@@ -92,6 +94,8 @@ def cloudpickled(subject: Subject) -> None:
         try:
             packed = _text(dumps(_detached(value)))
             subject.fresh(unpack, packed)
+        except NotApplicable:
+            raise
         except Exception as error:
             raise CheckFailed(
                 f"{what} does not travel to another process: {type(error).__name__}: {error}"
@@ -173,6 +177,8 @@ def in_two_loops(subject: Subject, _: Any) -> str:
     _episodes.open_data(subject)
     for which in ("first", "second"):
         for error in _episodes.run(_crowd(subject)):
+            if isinstance(error, NotApplicable):
+                raise error
             if isinstance(error, BaseException):
                 return f"in the {which} event loop it raised {type(error).__name__}: {error}"
     return ""
@@ -243,6 +249,8 @@ def _scores(subject: Subject, hook: str, jobs: Sequence[tuple[Any, Any]]) -> lis
     for given, ctx in jobs:
         try:
             found.append(repr(subject.call(hook, given, ctx)))
+        except NotApplicable:
+            raise
         except Exception as error:
             found.append(f"{type(error).__name__}: {error}")
     return found

@@ -172,6 +172,8 @@ def _scores(subject: Subject, prompts: Sequence[Prompt]) -> list[str]:
 def _told(subject: Subject, hook: str, given: Sample | Any) -> str:
     try:
         return repr(subject.call(hook, given, subject.context()))
+    except NotApplicable:
+        raise
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 
