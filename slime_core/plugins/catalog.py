@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, TypeAlias, final
+from typing import Final, Literal, TypeAlias, final
 
 from slime_core.plugins import installed
 from slime_core.plugins.blocks import Rule, blocked_hooks, blocker
@@ -15,6 +16,9 @@ from slime_core.plugins.installed import Plugin
 from slime_core.plugins.plain import surely_met
 
 Status = Literal["ok", "blocked", "broken", "ambiguous", "shadowed"]
+#: A requirement of the contract, and the range behind name and extras.
+_CONTRACT: Final = re.compile(r"slime[-_.]hookspecs\s*(?:\[[^]]*\])?\s*([(<>=!~].*)?", re.I)
+
 Versions: TypeAlias = Callable[[str], str | None]
 
 
@@ -59,12 +63,10 @@ def catalog(blocks: Sequence[Rule] = (), shadowed: bool = False) -> list[Entry]:
 def requires_api(requires: Iterable[str]) -> str:
     """Which versions of the contract are required, as ``>=0.1,<0.2``; empty if none is named."""
     for text in requires:
-        name = text.replace("_", "-").lower()
-        if name.startswith("slime-hookspecs") and "extra" not in text.partition(";")[2]:
-            rest = text[len("slime-hookspecs") :].partition(";")[0].strip()
-            if rest.startswith("["):
-                rest = rest.partition("]")[2].strip()
-            return rest.strip("()").replace(" ", "")
+        needed, _, marker = text.partition(";")
+        found = _CONTRACT.fullmatch(needed.strip())
+        if found and not re.search(r"\bextra\b", marker):
+            return (found[1] or "").strip("()").replace(" ", "")
     return ""
 
 

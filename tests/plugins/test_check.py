@@ -105,6 +105,7 @@ def test_a_distribution_without_metadata_is_named_as_broken(site: Any) -> None:
         (["slime-hookspecs[testing]>=0.1,<0.2; extra == 'dev'"], ""),
         (["slime-hookspecs[testing]<0.3; extra == 'dev'", "slime-hookspecs<0.2"], "<0.2"),
         (["slime-hookspecs"], ""),
+        (["slime-hookspecs-extras>=3", "slime_hookspecs~=0.1.0"], "~=0.1.0"),
     ],
 )
 def test_what_a_plugin_was_written_for_is_what_everybody_needs(
