@@ -144,7 +144,7 @@ async def test_5_the_order_is_that_of_the_command_line_and_nothing_else(
         timeout_s=9.0,
         next_index=lambda: 0,
     )
-    ((sample,), _) = await episodes.generate(Sample(0, 0, Prompt("p", [])))
+    (sample,) = await episodes.generate(Sample(0, 0, Prompt("p", [])), client.session())
     assert sample.metadata["path"] == f"{order[0]}>{order[1]}>generate"
 
 
