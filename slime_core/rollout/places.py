@@ -8,14 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+_CORE: Final = __name__.partition(".")[0]
 _NAMELESS: Final = ("", "__main__", "builtins")
 
 
 def own_folder(function: Callable[..., Any]) -> Path | None:
-    """Folder of the package that a function belongs to; its file, for a module by itself."""
+    """Folder of the package that a function belongs to; its file, for a module by itself.
+
+    A built-in plugin is one module of the core, and the rest of the core is not its own.
+    """
     name = getattr(function, "__module__", "") or ""
-    top = sys.modules.get(name.partition(".")[0])
-    file = getattr(top, "__file__", None)
+    top = name.partition(".")[0]
+    file = getattr(sys.modules.get(name if top == _CORE else top), "__file__", None)
     if name in _NAMELESS or file is None:
         return None
     path = Path(file)

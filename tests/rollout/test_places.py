@@ -86,6 +86,14 @@ def test_what_another_package_raised_by_itself_has_no_place(plugin: Any) -> None
     assert own_folder(len) is None
 
 
+def test_the_rest_of_the_core_is_not_a_built_in_plugins_own_code() -> None:
+    from slime_core.builtin import grpo, single_turn
+
+    assert own_folder(grpo.slime_advantage) == Path(grpo.__file__)
+    suspects = Suspects([hook("slime_generate", single_turn.slime_generate)])
+    assert suspects.find(sys._getframe()) == (None, f"{__file__}:{sys._getframe().f_lineno}")
+
+
 def test_a_samples_error_says_where(plugin: Any) -> None:
     error = caught(lambda: plugin.deep.look({}))
     blame(error, hook("slime_generate", plugin.slime_generate), "sample 3")
