@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias, final
 
-from slime_core.plugins.names import canonical, suggestion
+from slime_core.plugins.names import ambient, canonical, suggestion
 from slime_core.plugins.trust import Trust
 
 if TYPE_CHECKING:
@@ -60,10 +59,9 @@ Rule: TypeAlias = Block | Trust
 
 def read(texts: Iterable[str], source: str, environ: Mapping[str, str] = os.environ) -> list[Block]:
     """The blocks of a configuration, then those of the environment."""
-    ambient = re.split(r"[,\s]+", environ.get(VARIABLE, ""))
     return [
         *(Block(text, source) for text in texts),
-        *(Block(text, VARIABLE) for text in ambient if text),
+        *(Block(text, VARIABLE) for text in ambient(VARIABLE, environ)),
     ]
 
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+
+def ambient(variable: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The names in an environment variable, separated by commas or spaces."""
+    return tuple(filter(None, re.split(r"[,\s]+", environ.get(variable, ""))))
 
 
 def canonical(distribution: str) -> str:

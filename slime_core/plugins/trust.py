@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, final
 
-from slime_core.plugins.names import canonical
+from slime_core.plugins.names import ambient, canonical
 
 if TYPE_CHECKING:
     from slime_core.plugins.installed import Plugin
@@ -54,8 +53,7 @@ def read(
     texts: Sequence[str], source: str, environ: Mapping[str, str] = os.environ
 ) -> Iterable[Trust]:
     """The list of a configuration, and that of the environment; a plugin must be in both."""
-    ambient = tuple(filter(None, re.split(r"[,\s]+", environ.get(VARIABLE, ""))))
-    lists = ((tuple(texts), source), (ambient, VARIABLE))
+    lists = ((tuple(texts), source), (ambient(VARIABLE, environ), VARIABLE))
     return [Trust(names, said) for names, said in lists if names]
 
 

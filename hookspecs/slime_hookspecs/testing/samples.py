@@ -135,15 +135,3 @@ def driver_events(directory: Path) -> list[tuple[str, Any]]:
         ("slime_on_run_end", RunEndEvent("error", 0, {})),
         ("slime_on_run_end", RunEndEvent("interrupted", 1, {"error": "stopped by the user"})),
     ]
-
-
-def snapshot(one: Sample) -> dict[str, Any]:
-    """Everything that a sample holds, copied, to compare with later."""
-    values = {name: getattr(one, name) for name in Sample.__slots__ if name != "trace"}
-    return copy.deepcopy({**values, "trace": one.trace.to_list()})
-
-
-def changed(before: dict[str, Any], one: Sample) -> list[str]:
-    """Names of the fields that are not as they were."""
-    now = snapshot(one)
-    return [name for name, value in before.items() if repr(now[name]) != repr(value)]

@@ -8,6 +8,7 @@ import random
 from numbers import Real
 from typing import Any, Final
 
+from slime_hookspecs import promises
 from slime_hookspecs.records import Group
 from slime_hookspecs.testing import samples
 from slime_hookspecs.testing.checks import CheckFailed, check
@@ -64,14 +65,10 @@ def order_independent(subject: Subject) -> None:
 def no_mutation(subject: Subject) -> None:
     """The group and its samples stay as they were; the core stores the answer."""
     for group in _groups(subject):
-        order = [id(one) for one in group.samples]
-        before = [(one, samples.snapshot(one)) for one in group.samples]
+        members, before = list(group.samples), list(map(promises.snapshot, group.samples))
         _values(subject, group)
-        if [id(one) for one in group.samples] != order:
-            raise CheckFailed("it changed the group's list of samples")
-        for one, values in before:
-            if fields := samples.changed(values, one):
-                raise CheckFailed(f"it changed {', '.join(fields)} of a sample")
+        if wrong := promises.mutated_group(members, before, group):
+            raise CheckFailed(wrong)
 
 
 @check(

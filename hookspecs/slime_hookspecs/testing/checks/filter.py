@@ -55,14 +55,10 @@ def order_independent(subject: Subject) -> None:
 def no_mutation(subject: Subject) -> None:
     """A filter changes neither the group nor its samples."""
     for group in _groups(subject):
-        order = [id(one) for one in group.samples]
-        before = [(one, samples.snapshot(one)) for one in group.samples]
+        members, before = list(group.samples), list(map(promises.snapshot, group.samples))
         _verdict(subject, group)
-        if [id(one) for one in group.samples] != order:
-            raise CheckFailed("it changed the group's list of samples")
-        for one, values in before:
-            if fields := samples.changed(values, one):
-                raise CheckFailed(f"it changed {', '.join(fields)} of a sample")
+        if wrong := promises.mutated_group(members, before, group):
+            raise CheckFailed(wrong)
 
 
 def _groups(subject: Subject) -> list[Group]:

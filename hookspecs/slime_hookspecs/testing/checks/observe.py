@@ -10,8 +10,8 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, Final
 
+from slime_hookspecs import promises
 from slime_hookspecs.records import Group, Rollout
-from slime_hookspecs.testing import samples
 from slime_hookspecs.testing.checks import CheckFailed, NotApplicable, check
 from slime_hookspecs.testing.checks._lives import ROWS, Told, Watch, lenient, live
 from slime_hookspecs.testing.subject import Subject
@@ -176,7 +176,7 @@ def _of_samples(group: Group) -> dict[str, str]:
     return {
         f"{name} of sample {one.index}": repr(value)
         for one in group.samples
-        for name, value in samples.snapshot(one).items()
+        for name, value in promises.snapshot(one).items()
     }
 
 
