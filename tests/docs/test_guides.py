@@ -95,10 +95,10 @@ def runnable(script: str, model: Path) -> tuple[str, list[str]]:
     return "\n".join(lines), left_out
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of scripts of a virtual environment that has what this one has, and more to come."""
-    folder = tmp_path_factory.mktemp("environment")
+    folder = tmp_path_factory.mktemp("environment")  # A reader's own: pages install the same names.
     venv.create(folder, with_pip=False)
     python = folder / "bin" / "python"
     (site,) = folder.glob("lib/python*/site-packages")

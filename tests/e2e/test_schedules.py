@@ -93,8 +93,11 @@ def test_a_run_balances_its_books_and_knows_how_old_its_tokens_are(
     if "--partial-rollout" in options:
         assert sum(row["continued/tokens"] for row in rows) > 0
         assert sum(row["continued/samples"] for row in rows) > 0
-    mixed = continued(run_dir, rows)
-    assert bool(mixed) == (options[:2] != ("--schedule", "one-step-off") or len(options) > 2)
+        assert continued(run_dir, rows) > 0
+    elif "one-step-off" in options:
+        assert continued(run_dir, rows) == 0
+    else:  # Whether a group is under way when weights change is a matter of time.
+        continued(run_dir, rows)
 
 
 def continued(run_dir: Path, rows: list[dict[str, Any]]) -> int:
