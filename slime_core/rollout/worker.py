@@ -266,7 +266,7 @@ class RolloutWorker:
     def _shards(self, scene: Scene, groups: Iterable[Group]) -> list[Shard]:
         train = self._config.train
         return build_shards(
-            [sample for group in groups for sample in group.scored],
+            [sample for group in groups for sample in group.trained],
             dp=train.dp,
             updates=train.updates_per_step,
             micro_batch_tokens=train.micro_batch_tokens,
