@@ -40,7 +40,8 @@ def main() -> int:
     memory = _wait(server, owner)
     _kill_all(server)
     _clean(folder, memory)
-    return server.returncode if server.returncode is not None else 1
+    status = server.returncode
+    return 128 - status if status < 0 else status
 
 
 def descendants(pid: int) -> list[int]:
