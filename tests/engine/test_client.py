@@ -428,3 +428,49 @@ async def test_a_request_that_does_not_end_is_told_again_and_not_waited_for_for_
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     stand_in.delay.set()
+
+
+async def test_what_plugins_post_waits_for_new_weights_too(client: Any, stand_in: Any) -> None:
+    stand_in.replies = [(200, {"a": 1})]
+    await client.hold()
+    posted = asyncio.create_task(client.session(0, 7).post("/v1/loads", {}))
+    await asyncio.sleep(0.05)
+    assert stand_in.requests == []
+    client.release()
+    assert await posted == {"a": 1}
+
+
+async def test_an_update_waits_for_what_plugins_posted_before(client: Any, stand_in: Any) -> None:
+    stand_in.replies = [(200, {"a": 1})]
+    stand_in.delay = asyncio.Event()
+    posted = asyncio.create_task(client.session(0, 7).post("/generate", {}))
+    while not stand_in.requests:
+        await asyncio.sleep(0.01)
+    holding = asyncio.create_task(client.hold())
+    while ("/abort_request", {"abort_all": True}) not in stand_in.requests:
+        await asyncio.sleep(0.01)
+    assert not holding.done()
+    stand_in.delay.set()
+    await holding
+    assert await posted == {"a": 1}
+
+
+async def test_a_server_that_is_gone_keeps_nobody_from_aborting_at_the_others(
+    stand_in: Any,
+) -> None:
+    stand_in.replies = [(200, "")]
+    urls = ("http://127.0.0.1:9", stand_in.url)
+    client = EngineClient(
+        ServingAddress(stand_in.url, urls),
+        None,
+        defaults=RUN,
+        context_length=CONTEXT,
+        retries=0,
+    )
+    await client.abort_all()
+    assert stand_in.requests == [("/abort_request", {"abort_all": True})]
+    client.address = ServingAddress(stand_in.url, urls[:1])
+    with pytest.raises(EngineError, match="9/abort_request: no answer"):
+        await client.abort_all()
+    await client.hold()
+    await client.close()
