@@ -76,9 +76,15 @@ class Machinery:
 
     def evaluate(self, step: int, weight_version: int) -> dict[str, float]:
         """Measure the held-out sets. Returns ``eval/...`` metrics."""
-        found: dict[str, float] = self._rollout(
-            self.rollouts.call("evaluate", step, weight_version)
-        )
+        return self.finish_evaluation(self.begin_evaluation(step, weight_version))
+
+    def begin_evaluation(self, step: int, weight_version: int) -> Any:
+        """Begin to measure the held-out sets. Returns at once, for ``finish_evaluation``."""
+        return self.rollouts.call("evaluate", step, weight_version)
+
+    def finish_evaluation(self, begun: Any) -> dict[str, float]:
+        """Wait for an evaluation that was begun. Returns ``eval/...`` metrics."""
+        found: dict[str, float] = self._rollout(begun)
         return found
 
     def train(self, step: int, shards: Sequence[Any]) -> dict[str, float]:

@@ -47,6 +47,14 @@ def _needs(config: Config) -> Iterator[str]:
         yield "--colocate shares GPUs with servers, but --engine-servers is 0; leave one out"
 
 
+def _evaluation(config: Config) -> Iterator[str]:
+    if config.eval.background == "on" and config.colocate:
+        yield (
+            "--eval-background on measures while the trainer works, but with --colocate trainer "
+            "and servers take turns on the same GPUs; leave one out"
+        )
+
+
 def _staleness(config: Config) -> Iterator[str]:
     if config.mask_stale_tokens and not config.partial_rollout and config.schedule != "async":
         yield (
@@ -109,6 +117,7 @@ def check(config: Config) -> None:
         *_sizes(config),
         *_needs(config),
         *_schedule(config),
+        *_evaluation(config),
         *_staleness(config),
     ]
     if wrong:

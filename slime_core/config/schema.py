@@ -147,6 +147,11 @@ class EvalConfig:
     every: int = opt(20, "steps between evaluations; 0 is never", at_least=0)
     at_start: bool = opt(True, "measure before step 0")
     at_end: bool = opt(True, "measure after the last step")
+    background: Literal["auto", "on", "off"] = opt(
+        "auto",
+        "measure while the next step generates and trains, up to its weight update; "
+        "auto is on with --schedule async",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

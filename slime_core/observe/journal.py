@@ -36,6 +36,7 @@ class Journal:
     failures: Failures
     steps_done: int = 0
     _row: dict[str, float] = field(default_factory=dict)
+    _unfinished: tuple[int, dict[str, float]] | None = None
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -48,6 +49,13 @@ class Journal:
     def add(self, metrics: Mapping[str, float]) -> None:
         """Put numbers into the row of the step."""
         self._row |= metrics
+
+    def add_late(self, metrics: Mapping[str, float]) -> None:
+        """Put the numbers that the row of an earlier step waits for into it, and write it."""
+        if self._unfinished is not None:
+            step, row = self._unfinished
+            self._unfinished = None
+            self._write(step, row | dict(metrics))
 
     def trained(self, step: int, metrics: Mapping[str, float]) -> None:
         """The trainer took the updates of a step."""
@@ -69,15 +77,25 @@ class Journal:
         """Show a line that stays."""
         self.progress.note(text)
 
-    def end_step(self, step: int) -> None:
-        """Write the row of a step; step -1 is what was measured before the first."""
-        self._row |= self.failures.metrics()
-        self.writer.append(step, self._row)
-        self.trackers.log(step, self._row)
+    def end_step(self, step: int, *, late: bool = False) -> None:
+        """Write the row of a step; step -1 is what was measured before the first.
+
+        Args:
+            late: Something is still being measured: the row waits for ``add_late``.
+        """
+        row, self._row = self._row, {}
+        self.steps_done = step + 1
+        if late:
+            self._unfinished = step, row
+        else:
+            self._write(step, row)
+
+    def _write(self, step: int, row: dict[str, float]) -> None:
+        row |= self.failures.metrics()
+        self.writer.append(step, row)
+        self.trackers.log(step, row)
         if step >= 0:
-            self.steps_done = step + 1
-            self.progress.step(step, self._row)
-        self._row = {}
+            self.progress.step(step, row)
 
     def end_run(self, status: str, summary: Mapping[str, Any]) -> None:
         """Tell observers that the run is over."""
@@ -104,4 +122,5 @@ def open_journal(launch: Launch, run_dir: RunDir, run: RunInfo, start: int) -> I
             status = "interrupted"
             raise
         finally:
+            journal.add_late({})  # a run that stops keeps the row that was waiting
             journal.end_run(status, {})

@@ -16,6 +16,7 @@ from slime_core.builtin import broadcast, policy_loss, sft_loss
 LOGPROBS = [0.0, -1.0, -0.5, -2.0, -0.1, -3.0, -1.2, -0.7]
 OLD = [0.0, -1.5, -0.5, -1.0, -0.6, -1.0, -1.25, -0.65]
 ADVANTAGES = [1.0, 1.0, -1.0, -1.0, -0.5, 2.0, 0.7, -0.4]
+ROLLOUT = [0.0, -1.5, -0.7, -2.5, -0.6, -0.2, -1.3, -0.6]
 MASK = [0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0]
 
 
@@ -39,6 +40,7 @@ def batch() -> dict[str, Tensor]:
     mask = torch.tensor(MASK)
     return {
         "old_logprobs": torch.tensor(OLD),
+        "rollout_logprobs": torch.tensor(ROLLOUT),
         "advantages": torch.tensor(ADVANTAGES),
         "loss_mask": mask,
         "loss_weights": mask / mask.sum(),
@@ -154,9 +156,70 @@ def test_a_ratio_that_would_overflow_gives_finite_loss_and_gradient(make_context
     assert torch.isfinite(policy.logprobs.grad).all()
 
 
+def weights(kind: str, low: float, high: float) -> list[float]:
+    """Importance weights of the tokens, from their definition."""
+    found = [math.exp(old - then) for old, then in zip(OLD, ROLLOUT, strict=True)]
+    if kind == "truncate":
+        return [min(weight, high) for weight in found]
+    return [weight if low <= weight <= high else 0.0 for weight in found]
+
+
+@pytest.mark.parametrize("kind", ["truncate", "mask"])
+@pytest.mark.parametrize(("low", "high"), [(0.5, 2.0), (0.9, 1.1), (0.0, 1.0), (0.0, 100.0)])
+def test_tokens_of_another_policy_weigh_by_how_likely_the_trainer_finds_them(
+    kind: str, low: float, high: float, make_context: Any
+) -> None:
+    options = {"correction": kind, "correction_low": low, "correction_high": high}
+    loss, policy = run(make_context, entropy_coef=0.1, **options)
+    plain = reference(0.2, 0.2, None)
+    expected = [
+        weight * one - 0.1 * 0.5
+        for weight, one in zip(weights(kind, low, high), plain, strict=True)
+    ]
+    assert loss.per_token.tolist() == pytest.approx(expected, rel=1e-5)
+    assert loss.metrics["correction_weight"].tolist() == pytest.approx(weights(kind, low, high))
+    raw = [math.exp(old - then) for old, then in zip(OLD, ROLLOUT, strict=True)]
+    cut = [weight > high or (kind == "mask" and weight < low) for weight in raw]
+    assert loss.metrics["correction_fraction"].tolist() == cut
+    loss.per_token.sum().backward()  # the weights themselves carry no gradient
+    assert policy.logprobs.grad is not None
+    free, uncorrected = run(make_context)
+    free.per_token.sum().backward()
+    assert uncorrected.logprobs.grad is not None
+    gradients = uncorrected.logprobs.grad.tolist()
+    scaled = [w * g for w, g in zip(weights(kind, low, high), gradients, strict=True)]
+    assert policy.logprobs.grad.tolist() == pytest.approx(scaled, rel=1e-5)
+
+
+def test_corrected_gradient_is_that_of_the_sampling_policy_on_average() -> None:
+    """Over all tokens of a small vocabulary, tokens of one policy teach as another's would."""
+    torch.manual_seed(0)
+    now, then = torch.randn(2, 50, dtype=torch.float64).log_softmax(-1)
+    advantages = torch.randn(50, dtype=torch.float64)
+    options = policy_loss.Options(correction="truncate", correction_high=1e6)
+    weight, beyond = policy_loss.correction(now - then, options)
+    assert not beyond.any()
+    ours = (then.exp() * weight * advantages).sum()
+    assert ours.item() == pytest.approx((now.exp() * advantages).sum().item())
+
+
+def test_without_a_correction_log_probs_of_the_servers_are_not_read(make_context: Any) -> None:
+    known = {k: v for k, v in batch().items() if k != "rollout_logprobs"}
+    loss = policy_loss.slime_loss(known, FakePolicy(), make_context(policy_loss.Options()))
+    assert not [name for name in loss.metrics if name.startswith("correction")]
+
+
 @pytest.mark.parametrize(
     "wrong",
-    [{"clip_low": -0.1}, {"clip_low": 1.5}, {"clip_high": -1.0}, {"clip_dual": 1.0}],
+    [
+        {"clip_low": -0.1},
+        {"clip_low": 1.5},
+        {"clip_high": -1.0},
+        {"clip_dual": 1.0},
+        {"correction_low": -0.1},
+        {"correction_low": 1.1},
+        {"correction_high": 0.9},
+    ],
 )
 def test_options_out_of_range_are_refused_by_name(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=f"policy_loss.{next(iter(wrong))}"):

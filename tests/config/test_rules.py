@@ -54,6 +54,7 @@ def test_a_run_without_a_model_is_told_how_to_give_one() -> None:
         ("--schedule async --mask-stale-tokens", "--max-staleness says how old it may be"),
         ("--max-staleness 3", "--max-staleness 3 is read by --schedule async alone"),
         ("--mask-stale-tokens", "--mask-stale-tokens has nothing to mask"),
+        ("--eval-background on --colocate", "take turns on the same GPUs; leave one out"),
         ("--colocate --engine-servers 0", "--engine-servers is 0; leave one out"),
         (
             "--advantage a --use advantage=b",

@@ -25,6 +25,11 @@ SIZE = (
     *("--rollout-concurrency", 20),
 )
 
+SMALL_EVALUATION = (
+    *("--no-eval-at-start", "--math-dapo.eval-samples-per-prompt", 0),
+    *("--rollout-max-response-tokens", 16),
+)
+
 
 @pytest.fixture(scope="module")
 def model(tiny_model: Callable[[str], Path]) -> Path:
@@ -72,7 +77,7 @@ def check_books(run_dir: Path, rows: list[dict[str, Any]]) -> None:
         (("--rollout-over-sample", 2, "--partial-rollout"), 4),
         (("--schedule", "one-step-off"), 1),
         (("--schedule", "one-step-off", "--rollout-over-sample", 2, "--partial-rollout"), 4),
-        (("--schedule", "async"), 1),
+        (("--schedule", "async", "--eval-every", 1, *SMALL_EVALUATION), 1),
         (("--schedule", "async", "--max-staleness", 3, "--engine-servers", 2), 3),
     ],
     ids=["sync, partial", "one step off", "one step off, partial", "async", "async, 3, 2 servers"],
@@ -96,6 +101,9 @@ def test_a_run_balances_its_books_and_knows_how_old_its_tokens_are(
         assert continued(run_dir, rows) > 0
     elif "one-step-off" in options:
         assert continued(run_dir, rows) == 0
+    elif "--eval-every" in options:  # in the background; each row has the numbers of its weights
+        assert all(any(name.startswith("eval/") for name in row) for row in rows)
+        continued(run_dir, rows)
     else:  # Whether a group is under way when weights change is a matter of time.
         continued(run_dir, rows)
 
