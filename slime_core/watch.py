@@ -102,7 +102,7 @@ class Watch:
     max_restarts: int
     timeout_s: float
     say: Callable[[str], None] = LOG.warning
-    _watched: list[_Watched] = field(init=False)
+    _watched: list[_Watched] = field(default_factory=list, init=False)
     _router_restarts: int = 0
     _router_looked: float = 0.0
     _router_answered: float = 0.0
@@ -165,15 +165,12 @@ class Watch:
     def metrics(self) -> dict[str, float]:
         """What there is to say about the servers, as ``engine/...``; names those that are slow."""
         self._find_slow()
-        down_s, self._down_s = self._down_s, 0.0
-        now = time.monotonic()
-        waiting = [now - one.down_since for one in self._watched if one.state != "up"]
         return {
             "engine/restarts": float(sum(one.restarts for one in self._watched)),
             "engine/router_restarts": float(self._router_restarts),
-            "engine/servers_up": float(len(self._watched) - len(waiting)),
+            "engine/servers_up": float(sum(one.state == "up" for one in self._watched)),
             "engine/servers_slow": float(sum(one.slow for one in self._watched)),
-            "engine/down_s": down_s,
+            "engine/down_s": self._down_s,
         }
 
     def _see_start(self, one: _Watched) -> None:
@@ -186,7 +183,7 @@ class Watch:
     def _fell(self, one: _Watched, failure: Failure) -> None:
         if one.state == "up":
             one.down_since = time.monotonic()
-        one.state = "starting"
+        one.state, one.slow = "starting", False
         one.restarts += 1
         self._see_router()
         name = f"{one.server.name} ({one.server.url})"

@@ -54,5 +54,5 @@ class Patience:
     """
 
     request_s: float = 600.0
-    wait_s: float = 300.0
+    wait_s: float = 600.0
     redone: Redone = field(default_factory=Redone)

@@ -202,8 +202,13 @@ class RouterProcess:
 
     def _workers(self) -> list[dict[str, Any]]:
         answer = control.send(self.url, Call("/workers", None), ROUTER_TIMEOUT_S)
-        workers: list[dict[str, Any]] = answer["workers"]
-        return workers
+        try:
+            return [
+                {key: each[key] for key in ("id", "url", "is_healthy")}
+                for each in answer["workers"]
+            ]
+        except (KeyError, TypeError) as error:
+            raise EngineError(f"{self.url}/workers: no list of servers: {answer!r:.500}") from error
 
     def _add(self, url: str) -> None:
         control.send(self.url, Call("/workers", {"url": url}), ROUTER_TIMEOUT_S)
