@@ -84,7 +84,6 @@ class Updates:
             with self._quiet(urls):
                 found: dict[str, float] = self._call("sync_weights", version, verify)[0]
         except WeightSyncError:
-            self.connected = {}
             self.watch.check()
             if not self._fell(wanted):
                 raise

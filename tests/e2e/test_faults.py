@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from books import check_books
 
 from slime_core.engine.keeper import descendants
 
@@ -54,24 +55,67 @@ def step_is_done(run_dir: Path, step: int) -> Callable[[], bool]:
     return lambda: file.is_file() and f'"step": {step},' in file.read_text()
 
 
-def test_a_server_that_is_killed_comes_back_and_nothing_is_lost(
+def test_a_server_that_is_killed_in_a_rollout_comes_back_with_the_weights_of_now(
     start: Any, model: Path, tmp_path: Path, metrics: Any, new_shared_memory: Any
 ) -> None:
     run_dir = tmp_path / "run"
-    run = start(
-        *("--model", model, "--run-dir", run_dir, *TASK, "--steps", 6, "--checkpoint-every", 6),
-    )
+    size = ("--steps", 5, "--checkpoint-every", 5)
+    run = start("--model", model, "--run-dir", run_dir, *TASK, *size)
     wait_for(step_is_done(run_dir, 1), run)
     send(run, "launch_server", signal.SIGKILL)
     assert run.wait() == 0, run.errors
-    print(run.output, run.errors)
+    assert run.left_behind() == []
+    assert new_shared_memory() == set()
     _, *rows = metrics(run_dir)
-    for row in rows:
-        print(
-            {
-                k: v
-                for k, v in row.items()
-                if k.startswith(("engine/", "prompts/", "sync/", "time/"))
-            }
-        )
+    check_books(run_dir, rows)
     assert rows[-1]["engine/restarts"] == 1
+    assert rows[-1]["engine/down_s"] > 0
+    # What it wrote before and after has the versions of the steps, and is what the trainer thinks.
+    assert max(row["staleness/max"] for row in rows) == 0
+    assert max(row["train/train_rollout_logprob_diff"] for row in rows) < 1e-4
+    assert "was killed by signal 9; it is restarted (1 of 5 times)" in run.errors
+    assert "server 0 serves again" in run.errors
+
+
+def test_a_server_that_hangs_and_a_router_that_dies_hold_nobody_up(
+    start: Any, model: Path, tmp_path: Path, metrics: Any
+) -> None:
+    run_dir = tmp_path / "run"
+    size = ("--steps", 100_000, "--checkpoint-every", 0, "--engine-servers", 2)
+    limits = ("--engine-health-timeout-s", 4, "--rollout-save", "--schedule", "async")
+    run = start("--model", model, "--run-dir", run_dir, *TASK, *size, *limits)
+    wait_for(step_is_done(run_dir, 1), run)
+    send(run, "launch_router", signal.SIGKILL)
+    send(run, "launch_server", signal.SIGSTOP)
+    log = run_dir / "logs" / "driver.log"
+    wait_for(lambda: "serves again" in log.read_text(), run)
+    done = metrics(run_dir)[-1]["step"]
+    wait_for(step_is_done(run_dir, int(done) + 2), run)
+    run.process.send_signal(signal.SIGINT)
+    assert run.wait(90) == 130
+    assert run.left_behind() == []
+    text = log.read_text()
+    assert "did not answer for 4 s" in text
+    assert "the router" in text
+    _, *rows = metrics(run_dir)
+    last = rows[-1]
+    assert (last["engine/restarts"], last["engine/router_restarts"]) == (1, 1)
+    assert last["engine/servers_up"] == 2
+    assert max(row["staleness/max"] for row in rows) <= 1
+    assert max(row["train/train_rollout_logprob_diff"] for row in rows) < 1
+
+
+def test_a_spent_budget_ends_the_run_with_the_reason_and_leaves_nothing(
+    start: Any, model: Path, tmp_path: Path
+) -> None:
+    run_dir = tmp_path / "run"
+    size = ("--steps", 100_000, "--checkpoint-every", 0, "--engine-max-restarts", 0)
+    run = start("--model", model, "--run-dir", run_dir, *TASK, *size)
+    wait_for(step_is_done(run_dir, 0), run)
+    send(run, "launch_server", signal.SIGKILL)
+    assert run.wait(120) == 1
+    assert run.left_behind() == []
+    assert "failed 1 times in this run" in run.errors
+    assert "may be restarted 0 times (--engine-max-restarts)" in run.errors
+    assert "End of its log" in run.errors
+    assert "Traceback" not in run.errors

@@ -132,19 +132,6 @@ def test_one_that_dies_and_runs_again_during_an_update_does_not_serve_after_it(
     assert router.served == [A, B]
 
 
-def test_after_a_failure_the_ranks_meet_the_servers_anew(
-    updates: Updates, ranks: FakeRanks, servers: list[FakeServer]
-) -> None:
-    def dies() -> None:
-        servers[1].found = KILLED
-        ranks.connected = ()
-        refused()
-
-    ranks.meanwhile = [dies]
-    updates.send(4, verify=False)
-    assert ranks.sent[1][0] == (A, B)
-
-
 def test_servers_that_work_and_refuse_weights_stop_the_run(
     updates: Updates, ranks: FakeRanks, servers: list[FakeServer]
 ) -> None:
