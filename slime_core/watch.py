@@ -101,7 +101,7 @@ class Watch:
     router: Router
     max_restarts: int
     timeout_s: float
-    say: Callable[[str], None] = LOG.warning
+    say: Callable[[str], None]
     _watched: list[_Watched] = field(default_factory=list, init=False)
     _router_restarts: int = 0
     _router_looked: float = 0.0
@@ -153,7 +153,7 @@ class Watch:
                 seconds = time.monotonic() - one.down_since
                 self._down_s += seconds
                 one.state = "up"
-                self.say(f"{one.server.name} serves again, {seconds:.0f} s after it failed")
+                self._tell(f"{one.server.name} serves again, {seconds:.0f} s after it failed")
         self._see_router()
 
     def quiet(self, urls: Iterable[str], on: bool) -> None:
@@ -215,9 +215,13 @@ class Watch:
                 f"{self.max_restarts} times (--engine-max-restarts). The last time it "
                 f"{failure.reason}. End of its log:\n{failure.log}"
             )
-        self.say(
+        self._tell(
             f"{name} {failure.reason}; it is restarted ({restarts} of {self.max_restarts} times)"
         )
+
+    def _tell(self, text: str) -> None:
+        LOG.info("%s", text)
+        self.say(text)
 
     def _find_slow(self) -> None:
         found = [(one, one.server.token_s()) for one in self._watched if one.state == "up"]
@@ -227,7 +231,7 @@ class Watch:
             usual = median(peers) if peers else own
             slow = own > max(SLOW_S, SLOW * usual)
             if slow and not one.slow:
-                self.say(
+                self._tell(
                     f"{one.server.name} ({one.server.url}) is slow: {own:.1f} s for one token, "
                     f"where the others take {usual:.1f} s"
                 )

@@ -99,7 +99,8 @@ def _wait(server: subprocess.Popen[bytes], owner: int) -> set[str]:
         memory |= shared_memory(descendants(os.getpid()))
         if ready:
             return memory
-        timeout_s = min(2 * timeout_s, 30.0)  # mappings are made at the start
+        # Mappings are made at the start; one who is killed with all its children tells no more.
+        timeout_s = min(2 * timeout_s, 4.0)
 
 
 def _kill_all(server: subprocess.Popen[bytes]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -36,10 +37,16 @@ def keepers(run: Any, of: str) -> list[int]:
     return sorted(int(line.split()[0]) for line in lines if "engine.keeper" in line and of in line)
 
 
-def send(run: Any, of: str, number: int, which: int = 0) -> None:
-    """Send a signal to a server, or the router, and all that it started, but not to its keeper."""
-    for pid in descendants(keepers(run, of)[which]):
-        os.kill(pid, number)
+def send(run: Any, of: str, number: int) -> None:
+    """Send a signal to the oldest server, or the router, and all that it started."""
+    for pid in descendants(keepers(run, of)[0]):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def kill_root(run: Any, of: str) -> None:
+    """Kill a server's first process, as the kernel does where memory is short."""
+    os.kill(descendants(keepers(run, of)[0])[0], signal.SIGKILL)
 
 
 def wait_for(condition: Callable[[], Any], run: Any, timeout_s: float = 240) -> None:
@@ -62,7 +69,7 @@ def test_a_server_that_is_killed_in_a_rollout_comes_back_with_the_weights_of_now
     size = ("--steps", 5, "--checkpoint-every", 5)
     run = start("--model", model, "--run-dir", run_dir, *TASK, *size)
     wait_for(step_is_done(run_dir, 1), run)
-    send(run, "launch_server", signal.SIGKILL)
+    kill_root(run, "launch_server")
     assert run.wait() == 0, run.errors
     assert run.left_behind() == []
     assert new_shared_memory() == set()
