@@ -175,16 +175,16 @@ def machinery(
         connected = [rank.call("connect", address) for rank in ranks if address is not None]
         results([*connected, rollouts.call("connect", address)], "connecting to the servers")
         placed = tuple(Rank(actor, info.dp_rank) for actor, info in zip(ranks, infos, strict=True))
-        updates = watch and _updates(watch, ranks, run_dir)
+        updates = watch and _updates(watch, ranks, run_dir, config.weights.verify != "never")
         yield Machinery(config, run_dir, rollouts, placed, updates)
 
 
-def _updates(watch: Watch, ranks: Sequence[Actor], run_dir: RunDir) -> Updates:
+def _updates(watch: Watch, ranks: Sequence[Actor], run_dir: RunDir, verifies: bool) -> Updates:
     def call(method: str, *args: Any) -> list[Any]:
         refs = [rank.call(method, *args) for rank in ranks]
         return results(refs, "trainer (weight update)", run_dir.logs / "rank_0.log", watch.look)
 
-    return Updates(watch.router.url, watch.lives(), watch, call if ranks else None)
+    return Updates(watch.router.url, watch.lives(), watch, call if ranks else None, verifies)
 
 
 def _nothing() -> None:

@@ -50,6 +50,60 @@ class _Try:
 
 
 @final
+@dataclass(slots=True)
+class _Course:
+    """What became of one request so far, and whether it goes out again."""
+
+    retries: int
+    patience: Patience
+    lost: int = 0
+    waits_until: float = 0.0
+    look_s: float = 0.0
+    before: Kind | None = None
+
+    def pause_s(self, found: _Try) -> float | None:
+        """Seconds until it goes out again; ``None`` where it does not.
+
+        Raises:
+            EngineError: the run's budget is spent.
+        """
+        before, self.before = self.before, found.kind
+        if found.kind == "final":
+            return None
+        # The router goes on to name a server that is gone, until it is told.
+        again = found.kind == "unreachable" and before == "unreachable" and not found.taken
+        if found.kind == "untaken" or again:
+            return self._wait()
+        self.lost += 1
+        self.waits_until = 0.0
+        if self.lost > self.retries:
+            return None
+        self.patience.redone.one_more()
+        return _backoff_s(self.lost)
+
+    def complaint(self, found: _Try) -> str:
+        """What is said of a request that does not go out again, after its URL."""
+        tries = self.lost + (found.kind != "lost" and bool(self.waits_until))
+        times = f" after {tries} tries" if tries > 1 else ""
+        if found.status == 200:
+            return f"{times}: {found.content}"
+        said = f"status {found.status}" if found.status else "no answer"
+        waits = bool(self.waits_until) and found.kind != "final"
+        waited = f" in {self.patience.wait_s:g} s (--engine-wait-s)" if waits else ""
+        return f": {said}{waited}{times}: {found.content}"
+
+    def _wait(self) -> float | None:
+        now = time.monotonic()
+        if not self.waits_until:
+            self.waits_until, self.look_s = now + self.patience.wait_s, FIRST_BACKOFF_S
+        if now > self.waits_until:
+            return None
+        pause_s = random.uniform(0.5, 1.0) * self.look_s
+        self.look_s = min(LOOK_S, 2.0 * self.look_s)
+        return pause_s
+
+
+@final
 class Transport:
     """One pool of connections, made when first used, for all requests of a process.
 
@@ -100,30 +154,17 @@ class Transport:
         Raises:
             EngineError: no good answer, with the last status and text.
         """
-        lost, look_s, waits_until, before = 0, FIRST_BACKOFF_S, 0.0, None
+        course = _Course(self._retries, self._patience)
         while True:
             found = await self._try(path, orjson.dumps(body), headers, read)
             if found.kind == "answered":
                 return found.content
-            if found.kind == "lost" or (
-                found.kind == "unreachable" and (found.taken or before != "unreachable")
-            ):
-                lost, look_s, waits_until = lost + 1, FIRST_BACKOFF_S, 0.0
-                if lost > self._retries:
-                    raise self._error(path, found, lost)
-                self._patience.redone.one_more()
-                await asyncio.sleep(_backoff_s(lost))
-            elif found.kind == "final":
-                raise self._error(path, found, lost + 1)
-            else:
-                waits_until = waits_until or time.monotonic() + self._patience.wait_s
-                if time.monotonic() > waits_until:
-                    raise self._error(path, found, lost + 1, self._patience.wait_s)
-                await asyncio.sleep(random.uniform(0.5, 1.0) * look_s)
-                look_s = min(LOOK_S, look_s * 2.0)
+            pause_s = course.pause_s(found)
+            if pause_s is None:
+                raise EngineError(f"POST {self._base_url}{path}{course.complaint(found)}")
+            await asyncio.sleep(pause_s)
             if before_retry and found.kind != "untaken":
                 before_retry()
-            before = found.kind
 
     async def close(self) -> None:
         """Close all connections."""
@@ -152,19 +193,6 @@ class Transport:
             return _answer(path, content, read)
         text = content.decode(errors="replace")[:2000]
         return _Try(_kind(status, code), text, status, time.monotonic() - began > TAKEN_S)
-
-    def _error(self, path: str, found: _Try, tries: int, waited_s: float = 0.0) -> EngineError:
-        said = f"status {found.status}" if found.status else "no answer"
-        if found.status == 200:
-            return EngineError(f"POST {self._base_url}{path}{_times(tries)}: {found.content}")
-        waited = f" in {waited_s:g} s (--engine-wait-s)" if waited_s else ""
-        return EngineError(
-            f"POST {self._base_url}{path}: {said}{waited}{_times(tries)}: {found.content}"
-        )
-
-
-def _times(tries: int) -> str:
-    return f" after {tries} tries" if tries > 1 else ""
 
 
 def _kind(status: int, code: str | None) -> Kind:

@@ -76,6 +76,17 @@ def test_a_server_that_runs_again_gets_the_current_weights_alone_and_verified(
     assert ranks.sent[2:] == [((A, B), 5, False)]
 
 
+def test_who_asked_for_no_verification_gets_none(
+    updates: Updates, ranks: FakeRanks, servers: list[FakeServer]
+) -> None:
+    updates.verifies = False
+    updates.send(4, verify=False)
+    servers[1].fails = KILLED
+    updates.mend()
+    updates.mend()
+    assert ranks.sent[1:] == [((B,), 4, False)]
+
+
 def test_before_the_first_update_nothing_is_mended_with_weights_that_are_not_there(
     updates: Updates, ranks: FakeRanks, servers: list[FakeServer], router: FakeRouter
 ) -> None:
