@@ -4,7 +4,9 @@ Every few seconds a server that serves is killed (or only stopped, so that it ha
 the router; one reward in some hundreds hangs, raises, or ends its process. Then the books of the
 run are checked prompt by prompt. Prints one JSON object a schedule.
 
-    python benchmarks/chaos.py [--minutes 10] [--schedules async sync] [--model FOLDER]
+    python benchmarks/chaos.py [--minutes 10] [--schedules async sync] [--model FOLDER] [OPTIONS]
+
+OPTIONS are the run's own, e.g. ``--weights-transport distributed``.
 """
 
 from __future__ import annotations
@@ -73,12 +75,13 @@ def main() -> None:
     parser.add_argument("--schedules", nargs="+", default=["async", "sync"])
     parser.add_argument("--model", type=Path, help="the demo's model after its cold start")
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
+    asked, extra = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         model = asked.model or cold_start(Path(folder) / "demo", asked.seed)
         for schedule in asked.schedules:
             out = Path(folder) / schedule
-            found = chaos(out, model.absolute(), schedule, asked.minutes, asked.seed)
+            words = ["--schedule", schedule, *extra]
+            found = chaos(out, model.absolute(), words, asked.minutes, asked.seed)
             print(json.dumps(found), flush=True)
 
 
@@ -92,12 +95,12 @@ def cold_start(out: Path, seed: int) -> Path:
     return found
 
 
-def chaos(out: Path, model: Path, schedule: str, minutes: float, seed: int) -> dict[str, Any]:
+def chaos(out: Path, model: Path, extra: list[str], minutes: float, seed: int) -> dict[str, Any]:
     """One run under fire, and what its files say afterwards."""
     settings, mark = Settings(out, seed), uuid.uuid4().hex
     write_plugin(out / "site")
     path = os.pathsep.join([str(out / "site"), os.environ.get("PYTHONPATH", "")])
-    words = [*rl_options(settings, model), *map(str, OPTIONS), "--schedule", schedule]
+    words = [*rl_options(settings, model), *map(str, OPTIONS), *extra]
     run = subprocess.Popen(
         [*SLIME, *words],
         env={**os.environ, MARK: mark, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
@@ -115,7 +118,7 @@ def chaos(out: Path, model: Path, schedule: str, minutes: float, seed: int) -> d
     time.sleep(10)
     found = result(settings.rl_run, alive)
     left = [pid for pid, _ in processes(mark)]
-    return {"schedule": schedule, "minutes": minutes, "kills": kills, **found, "left": len(left)}
+    return {"options": extra, "minutes": minutes, "kills": kills, **found, "left": len(left)}
 
 
 def fire(

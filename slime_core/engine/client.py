@@ -31,6 +31,7 @@ FRUITLESS: Final = 16
 #: How often requests in flight are told to end before an update, and how long that is waited for.
 HOLD_TRIES: Final = 40
 HOLD_EVERY_S: Final = 0.25
+HOLD_ABORT_S: Final = 1.0
 
 #: Seconds that a server may take to answer that it ends requests; a hung one must not hold us.
 ABORT_S: Final = 10.0
@@ -147,7 +148,7 @@ class EngineClient:
                 return
             self._idle.clear()
             with contextlib.suppress(EngineError):
-                await self._tell_all_to_abort()
+                await self._tell_all_to_abort(HOLD_ABORT_S)
             # A request that was on its way to the server meets the next call.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), HOLD_EVERY_S if self._asking else 0)
@@ -188,11 +189,11 @@ class EngineClient:
             if not self._asking:
                 self._idle.set()
 
-    async def _tell_all_to_abort(self) -> None:
+    async def _tell_all_to_abort(self, timeout_s: float = ABORT_S) -> None:
         if self.address:
             session = self.transport.session
             calls = (
-                control.send_async(session, url, control.ABORT_ALL, ABORT_S)
+                control.send_async(session, url, control.ABORT_ALL, timeout_s)
                 for url in self.address.server_urls
             )
             found = await asyncio.gather(*calls, return_exceptions=True)

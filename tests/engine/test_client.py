@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -474,3 +475,26 @@ async def test_a_server_that_is_gone_keeps_nobody_from_aborting_at_the_others(
         await client.abort_all()
     await client.hold()
     await client.close()
+
+
+async def test_a_server_that_hangs_does_not_hold_an_update_up(
+    client: Any, stand_in: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slime_core.engine.client.HOLD_TRIES", 3)
+    monkeypatch.setattr("slime_core.engine.client.HOLD_EVERY_S", 0.01)
+    monkeypatch.setattr("slime_core.engine.client.HOLD_ABORT_S", 0.05)
+    stand_in.delay = asyncio.Event()
+    task = asyncio.create_task(client.session(0, 7).generate(prompt()))
+    while not stand_in.requests:
+        await asyncio.sleep(0.01)
+    with socket.socket() as hangs:
+        hangs.bind(("127.0.0.1", 0))
+        hangs.listen()  # and never answers
+        client.address = ServingAddress(
+            stand_in.url, (f"http://127.0.0.1:{hangs.getsockname()[1]}",)
+        )
+        await asyncio.wait_for(client.hold(), 5)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        client.address = None
+    stand_in.delay.set()
