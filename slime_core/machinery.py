@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -24,6 +24,8 @@ from slime_core.placement.cluster import Cluster, cluster
 from slime_core.placement.results import result, results, wait_quietly
 from slime_core.placement.spawn import Actor, spawn
 from slime_core.serving import servers_starting
+from slime_core.updates import Updates
+from slime_core.watch import Watch
 
 _STOP_TIMEOUT_S = 10.0
 
@@ -46,7 +48,7 @@ class Machinery:
     run_dir: RunDir
     rollouts: Actor
     ranks: tuple[Rank, ...]
-    address: ServingAddress | None
+    updates: Updates | None
 
     @property
     def trains(self) -> bool:
@@ -67,7 +69,10 @@ class Machinery:
 
     def finish_rollout(self, begun: Any) -> Any:
         """Wait for a rollout that was begun. Returns its ``StepData``."""
-        return self._rollout(begun)
+        batch = self._rollout(begun)
+        if self.updates is not None:
+            batch.metrics.update(self.updates.watch.metrics())
+        return batch
 
     def evaluate(self, step: int, weight_version: int) -> dict[str, float]:
         """Measure the held-out sets. Returns ``eval/...`` metrics."""
@@ -92,17 +97,14 @@ class Machinery:
 
     def sync_weights(self, version: int, *, first: bool) -> dict[str, float]:
         """Send the trainer's weights to the servers, as ``version``; nothing without both."""
-        if not self.ranks or self.address is None:
+        if not self.ranks or self.updates is None:
             return {}
         verify = self.config.weights.verify == "always" or (
             first and self.config.weights.verify == "first"
         )
         if self.config.schedule == "async":
             self._rollout(self.rollouts.call("hold"))
-        found: dict[str, float] = self._ranks(
-            [rank.actor.call("sync_weights", version, verify) for rank in self.ranks],
-            "weight update",
-        )[0]
+        found = self.updates.send(version, verify)
         if self.config.schedule == "async":
             self._rollout(self.rollouts.call("release", version))
         return found
@@ -130,14 +132,19 @@ class Machinery:
             )
 
     def _rollout(self, ref: Any) -> Any:
-        return result(ref, "rollout worker", self.run_dir.logs / "rollout.log")
+        # The trainer is idle, so servers that were started anew can have its weights.
+        mend = self.updates.mend if self.updates else _nothing
+        return result(ref, "rollout worker", self.run_dir.logs / "rollout.log", mend)
 
     def _ranks(self, refs: Sequence[Any], what: str = "checkpoint") -> list[Any]:
-        return results(refs, f"trainer ({what})", self.run_dir.logs / "rank_0.log")
+        look = self.updates.watch.look if self.updates else _nothing
+        return results(refs, f"trainer ({what})", self.run_dir.logs / "rank_0.log", look)
 
 
 @contextlib.contextmanager
-def machinery(launch: Launch, run_dir: RunDir, run: RunInfo, model: Path) -> Iterator[Machinery]:
+def machinery(
+    launch: Launch, run_dir: RunDir, run: RunInfo, model: Path, say: Callable[[str], None]
+) -> Iterator[Machinery]:
     """Start all that the run needs, side by side, and stop it whatever happens.
 
     Args:
@@ -145,24 +152,43 @@ def machinery(launch: Launch, run_dir: RunDir, run: RunInfo, model: Path) -> Ite
         run_dir: Where logs go.
         run: Facts of the run, for plugins.
         model: Folder that the servers begin with: the model, or a checkpoint's.
+        say: Shows a line to the user.
     """
     config = launch.config
     with cluster(config) as ray_cluster, contextlib.ExitStack() as stack:
         take_over()
-        servers = stack.enter_context(servers_starting(ray_cluster, config, run_dir.logs, model))
+        # A checkpoint may be gone when a server fails, and the trainer's weights come in any case.
+        again = run.model if ray_cluster.layout.ranks else model
+        servers = stack.enter_context(
+            servers_starting(ray_cluster, config, run_dir.logs, model, again)
+        )
         ranks = [_spawn_rank(ray_cluster, launch, run_dir, run, i) for i in _ranks(ray_cluster)]
         rollouts = _spawn_rollouts(launch, run_dir, run)
         stack.callback(_close, [*ranks, rollouts])
         started = rollouts.call("start")
         set_up = _set_up_ranks(ranks)
-        address = servers.wait()
+        watch = servers.wait(say)
         infos = results(set_up, "trainer (start)", ranks[0].log_file if ranks else None)
         fingerprint = result(started, "rollout worker (start)", rollouts.log_file)
         _check_fingerprints(launch, fingerprint, infos)
+        address = watch and ServingAddress(watch.router.url, watch.running())
         connected = [rank.call("connect", address) for rank in ranks if address is not None]
         results([*connected, rollouts.call("connect", address)], "connecting to the servers")
         placed = tuple(Rank(actor, info.dp_rank) for actor, info in zip(ranks, infos, strict=True))
-        yield Machinery(config, run_dir, rollouts, placed, address)
+        updates = watch and _updates(watch, ranks, run_dir, config.weights.verify != "never")
+        yield Machinery(config, run_dir, rollouts, placed, updates)
+
+
+def _updates(watch: Watch, ranks: Sequence[Actor], run_dir: RunDir, verifies: bool) -> Updates:
+    def call(method: str, *args: Any) -> list[Any]:
+        refs = [rank.call(method, *args) for rank in ranks]
+        return results(refs, "trainer (weight update)", run_dir.logs / "rank_0.log", watch.look)
+
+    return Updates(watch.router.url, watch.lives(), watch, call if ranks else None, verifies)
+
+
+def _nothing() -> None:
+    """There are no servers to look after."""
 
 
 def _ranks(ray_cluster: Cluster) -> range:

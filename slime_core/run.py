@@ -44,7 +44,9 @@ def run(launch: Launch) -> int:
             with (
                 open_journal(launch, run_dir, info, start) as journal,
                 interruptible(),
-                machinery(launch, run_dir, info, model_of(info, checkpoint)) as machine,
+                machinery(
+                    launch, run_dir, info, model_of(info, checkpoint), journal.note
+                ) as machine,
             ):
                 if checkpoint:
                     machine.restore(checkpoint)

@@ -68,7 +68,23 @@ class EngineConfig:
         300.0, "seconds that servers and router may take to be ready", above=0
     )
     retries: int = opt(
-        3, "times that a request is sent again when a server does not answer", at_least=0
+        6, "times that a request is sent again when a server failed at it", at_least=0
+    )
+    request_timeout_s: float = opt(
+        600.0, "seconds that a server may take for one request; it is sent again then", above=0
+    )
+    wait_s: float = opt(300.0, "seconds that a request waits while no server can take it", above=0)
+    max_redone_requests: int = opt(
+        10_000, "requests of a run that may be sent again, all together", at_least=0
+    )
+    health_every_s: float = opt(
+        5.0, "seconds between two looks whether a server still writes tokens", above=0
+    )
+    health_timeout_s: float = opt(
+        60.0, "seconds without a good answer after which a server or the router is killed", above=0
+    )
+    max_restarts: int = opt(
+        5, "times in a run that each server, and the router, is started anew", at_least=0
     )
 
 
@@ -110,6 +126,9 @@ class WeightsConfig:
     bucket_mb: int = opt(512, "most megabytes sent at once", at_least=1)
     verify: Literal["first", "always", "never"] = opt(
         "first", "which updates are compared with the servers' weights"
+    )
+    timeout_s: float = opt(
+        300.0, "seconds that a server may take for one request of a weight update", above=0
     )
 
 

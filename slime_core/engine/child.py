@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ class Child:
     Attributes:
         name: What messages call it, e.g. ``SGLang server on port 15001``.
         log_path: Where its output goes.
+        command: What ``start`` starts.
     """
 
     def __init__(
@@ -31,9 +33,10 @@ class Child:
     ) -> None:
         self.name = name
         self.log_path = log_path
-        self._command = list(command)
+        self.command = list(command)
         self._env = dict(env)
         self._process: subprocess.Popen[bytes] | None = None
+        self._folder: str | None = None
 
     @property
     def pid(self) -> int | None:
@@ -41,12 +44,12 @@ class Child:
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Start the command and return at once."""
-        folder = tempfile.mkdtemp(prefix="slime-")
+        """Start the command and return at once. After ``stop`` it may be started again."""
+        folder = self._folder = tempfile.mkdtemp(prefix="slime-")
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [*KEEPER, str(os.getpid()), folder, *self._command],
+                [*KEEPER, str(os.getpid()), folder, *self.command],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -57,6 +60,18 @@ class Child:
     def alive(self) -> bool:
         """Whether the command still runs."""
         return self._process is not None and self._process.poll() is None
+
+    def ended(self) -> str:
+        """How the command ended; empty while it runs."""
+        if self._process is None:
+            return "was not started"
+        status = self._process.poll()
+        if status is None:
+            return ""
+        killed_by = -status if status < 0 else status - 128
+        return (
+            f"was killed by signal {killed_by}" if killed_by > 0 else f"ended with status {status}"
+        )
 
     def stop(self, timeout_s: float = 15.0) -> None:
         """Kill the command and all its descendants, and wait until they are gone."""
@@ -69,6 +84,8 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()  # the kernel then kills the command
             self._process.wait()
+        if self._folder:  # a keeper that was killed left it
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def wait_until(self, ready: Callable[[], bool], timeout_s: float) -> None:
         """Poll ``ready`` until it is true.
@@ -78,9 +95,8 @@ class Child:
         """
         deadline = time.monotonic() + timeout_s
         while not ready():
-            if not self.alive():
-                status = self._process.returncode if self._process else "not started"
-                raise EngineError(self.complaint(f"ended with status {status} before it was ready"))
+            if ended := self.ended():
+                raise EngineError(self.complaint(f"{ended} before it was ready"))
             if time.monotonic() > deadline:
                 raise EngineError(
                     self.complaint(

@@ -17,6 +17,7 @@ from slime_hookspecs.trace import Trace
 from slime_core.engine import answer, control
 from slime_core.engine.address import ServingAddress
 from slime_core.engine.parsing import TAIL, Parsers
+from slime_core.engine.patience import Patience
 from slime_core.engine.sampling import budget, call_seed, merged
 from slime_core.engine.template import Template
 from slime_core.engine.transport import Transport
@@ -30,6 +31,10 @@ FRUITLESS: Final = 16
 #: How often requests in flight are told to end before an update, and how long that is waited for.
 HOLD_TRIES: Final = 40
 HOLD_EVERY_S: Final = 0.25
+HOLD_ABORT_S: Final = 1.0
+
+#: Seconds that a server may take to answer that it ends requests; a hung one must not hold us.
+ABORT_S: Final = 10.0
 
 ROUTING_KEY: Final = "X-SMG-Routing-Key"
 
@@ -68,8 +73,9 @@ class EngineClient:
         tokenizer: The HF tokenizer of the model.
         defaults: The run's sampling, for whatever a call leaves open.
         context_length: Most tokens, prompt and response together.
-        retries: Times that a request is sent again when no server answered.
+        retries: Times that a request is sent again when a server failed at it.
         parsers: What finds tool calls and reasoning in the model's text.
+        patience: How long requests may take, and wait for a server.
 
     Attributes:
         weight_version: Version of the weights that the servers hold now; its owner sets it.
@@ -86,6 +92,7 @@ class EngineClient:
         context_length: int,
         retries: int,
         parsers: Parsers | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self.address = address
         self.tokenizer = tokenizer
@@ -96,7 +103,7 @@ class EngineClient:
         self.weight_version = 0
         self.aborts = 0
         self.gateway: AgentGateway | None = None
-        self._transport = Transport(address.router_url, retries) if address else None
+        self._transport = Transport(address.router_url, retries, patience) if address else None
         self._background: set[asyncio.Task[Any]] = set()
         self._asking = 0
         self._idle = asyncio.Event()
@@ -140,7 +147,8 @@ class EngineClient:
             if not self._asking:
                 return
             self._idle.clear()
-            await self._tell_all_to_abort()
+            with contextlib.suppress(EngineError):
+                await self._tell_all_to_abort(HOLD_ABORT_S)
             # A request that was on its way to the server meets the next call.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), HOLD_EVERY_S if self._asking else 0)
@@ -164,29 +172,39 @@ class EngineClient:
 
     async def ask(
         self,
-        body: dict[str, Any],
+        path: str,
+        body: Mapping[str, Any],
         headers: Mapping[str, str],
-        before_retry: Callable[[], None],
+        before_retry: Callable[[], None] | None = None,
+        read: Callable[[Any], Any] | None = None,
     ) -> Any:
-        """What ``/generate`` answers; waits while requests are held."""
+        """What the servers answer, as ``Transport.post``; waits while requests are held."""
         if not self._released.is_set():
             await self._released.wait()
         self._asking += 1
         try:
-            return await self.transport.post("/generate", body, headers, before_retry)
+            return await self.transport.post(path, body, headers, before_retry, read)
         finally:
             self._asking -= 1
             if not self._asking:
                 self._idle.set()
 
-    async def _tell_all_to_abort(self) -> None:
+    async def _tell_all_to_abort(self, timeout_s: float = ABORT_S) -> None:
         if self.address:
             session = self.transport.session
-            await control.send_to_all(session, self.address.server_urls, control.ABORT_ALL)
+            calls = (
+                control.send_async(session, url, control.ABORT_ALL, timeout_s)
+                for url in self.address.server_urls
+            )
+            found = await asyncio.gather(*calls, return_exceptions=True)
+            # Requests at a server that is gone end by themselves.
+            failures = [error for error in found if isinstance(error, BaseException)]
+            if failures and len(failures) == len(found):
+                raise failures[0]
 
     async def _abandon(self, request_id: str, urls: Sequence[str]) -> None:
         calls = (
-            control.send_async(self.transport.session, url, control.abort(request_id), 10.0)
+            control.send_async(self.transport.session, url, control.abort(request_id), ABORT_S)
             for url in urls
         )
         await asyncio.gather(*calls, return_exceptions=True)
@@ -268,7 +286,7 @@ class Session:
         if room < RESERVED:
             return StopReason.CONTEXT
         parameters["max_new_tokens"] = min(room, wanted)
-        found = answer.read(await self._request(trace, parameters))
+        found = await self._request(trace, parameters)
         version = client.weight_version if found.weight_version is None else found.weight_version
         trace.append_sampled(found.tokens, found.logprobs, version)
         return answer.stop_reason(found, wanted)
@@ -325,7 +343,7 @@ class Session:
 
     async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """POST JSON through the router and return the JSON answer, as ``Engine.post`` says."""
-        reply: dict[str, Any] = await self._client.transport.post(path, body, self._headers)
+        reply: dict[str, Any] = await self._client.ask(path, body, self._headers)
         return reply
 
     @property
@@ -338,7 +356,7 @@ class Session:
             raise EngineError(_NO_GATEWAY)
         return self._client.gateway
 
-    async def _request(self, trace: Trace, parameters: dict[str, Any]) -> Any:
+    async def _request(self, trace: Trace, parameters: dict[str, Any]) -> answer.Answer:
         call = next(self._requests)
         body: dict[str, Any] = {
             "rid": self._request_id(call),
@@ -353,7 +371,10 @@ class Session:
             body["rid"] = self._request_id(call)
 
         try:
-            return await self._client.ask(body, self._headers, rename)
+            found: answer.Answer = await self._client.ask(
+                "/generate", body, self._headers, rename, answer.read
+            )
+            return found
         except asyncio.CancelledError:
             self._client.abandon(body["rid"])
             raise

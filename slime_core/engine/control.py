@@ -31,10 +31,13 @@ class Call:
 
     path: str
     body: Mapping[str, Any] | None = field(default_factory=dict)
+    delete: bool = False
 
     @property
     def method(self) -> str:
-        """``GET`` or ``POST``."""
+        """``GET``, ``POST`` or ``DELETE``."""
+        if self.delete:
+            return "DELETE"
         return "GET" if self.body is None else "POST"
 
 
@@ -44,6 +47,20 @@ SERVER_INFO = Call("/server_info", None)
 FLUSH_CACHE = Call("/flush_cache")
 ABORT_ALL = Call("/abort_request", {"abort_all": True})
 CONTINUE = Call("/continue_generation")
+
+
+@final
+class NoAnswerError(EngineError):
+    """Nothing came back: nobody listens, the connection broke, or the time was over."""
+
+
+@final
+class StatusError(EngineError):
+    """A status that is not 2xx."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def abort(request_id: str) -> Call:
@@ -90,7 +107,7 @@ def send(url: str, call: Call, timeout_s: float = CONTROL_TIMEOUT_S) -> Any:
         response = connection.getresponse()
         return _answer(url, call, response.status, response.read())
     except (OSError, http.client.HTTPException) as error:
-        raise EngineError(f"{url}{call.path}: no answer ({error!r})") from error
+        raise NoAnswerError(f"{url}{call.path}: no answer ({error!r})") from error
     finally:
         connection.close()
 
@@ -119,7 +136,7 @@ async def send_async(
         ) as response:
             return _answer(url, call, response.status, await response.read())
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise EngineError(f"{url}{call.path}: no answer ({error!r})") from error
+        raise NoAnswerError(f"{url}{call.path}: no answer ({error!r})") from error
 
 
 def is_healthy(url: str) -> bool:
@@ -134,7 +151,7 @@ def is_healthy(url: str) -> bool:
 def _answer(url: str, call: Call, status: int, content: bytes) -> Any:
     text = content.decode(errors="replace")
     if not 200 <= status < 300:
-        raise EngineError(f"{call.method} {url}{call.path}: status {status}: {text[:2000]}")
+        raise StatusError(f"{call.method} {url}{call.path}: status {status}: {text[:2000]}", status)
     try:
         value = orjson.loads(content) if content else None
     except orjson.JSONDecodeError:

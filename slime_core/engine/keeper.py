@@ -40,7 +40,8 @@ def main() -> int:
     memory = _wait(server, owner)
     _kill_all(server)
     _clean(folder, memory)
-    return server.returncode if server.returncode is not None else 1
+    status = server.returncode
+    return 128 - status if status < 0 else status
 
 
 def descendants(pid: int) -> list[int]:
@@ -98,7 +99,8 @@ def _wait(server: subprocess.Popen[bytes], owner: int) -> set[str]:
         memory |= shared_memory(descendants(os.getpid()))
         if ready:
             return memory
-        timeout_s = min(2 * timeout_s, 30.0)  # mappings are made at the start
+        # Mappings are made at the start; one who is killed with all its children tells no more.
+        timeout_s = min(2 * timeout_s, 4.0)
 
 
 def _kill_all(server: subprocess.Popen[bytes]) -> None:

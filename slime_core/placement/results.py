@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,29 @@ _TAIL_LINES = 15
 _POLL_S = 0.5
 
 
-def result(ref: Any, what: str, log_file: Path | None = None) -> Any:
+def result(
+    ref: Any,
+    what: str,
+    log_file: Path | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> Any:
     """The value of one remote call; see ``results``."""
-    return results([ref], what, log_file)[0]
+    return results([ref], what, log_file, meanwhile)[0]
 
 
-def results(refs: Sequence[Any], what: str, log_file: Path | None = None) -> list[Any]:
+def results(
+    refs: Sequence[Any],
+    what: str,
+    log_file: Path | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> list[Any]:
     """Values of remote calls, in order. The first that fails ends the wait for all.
 
     Args:
         refs: Object references.
         what: Who was asked for what, for the message.
         log_file: Whose end to show when a process died.
+        meanwhile: Called again and again while it waits; what it raises ends the wait.
 
     Raises:
         SlimeError: as the actor raised it, or ``RunError`` where its process died.
@@ -38,7 +49,22 @@ def results(refs: Sequence[Any], what: str, log_file: Path | None = None) -> lis
         done, waiting = ray.wait(waiting, num_returns=1, timeout=_POLL_S)
         for ref in done:
             _get(ref, what, log_file)
+        if waiting:
+            meanwhile()
     return [_get(ref, what, log_file) for ref in refs]
+
+
+def poll(ref: Any) -> tuple[bool, Any]:
+    """Whether a remote call is over, and its value or the exception that it raised."""
+    done, _ = ray.wait([ref], num_returns=1, timeout=0)
+    if not done:
+        return False, None
+    try:
+        return True, ray.get(ref)
+    except RayTaskError as error:
+        return True, error.cause
+    except RayActorError as error:
+        return True, error
 
 
 def wait_quietly(refs: Sequence[Any], timeout_s: float) -> None:

@@ -25,6 +25,7 @@ from slime_core.config.schema import Config
 from slime_core.engine.address import ServingAddress
 from slime_core.engine.client import EngineClient
 from slime_core.engine.parsing import check as check_parsers
+from slime_core.engine.patience import Patience, Redone
 from slime_core.gateway.server import Gateway
 from slime_core.plugins import Plan, bind_plan, observe_plan
 from slime_core.rollout import saved
@@ -76,6 +77,7 @@ class RolloutWorker:
         self._run = run
         self._address = address
         self._clients: list[EngineClient] = []
+        self._redone = Redone(config.engine.max_redone_requests)
         self._untrained: dict[int, Rollout] = {}
         self._carried: dict[str, int] = {}
         self._stream: Stream | None = None
@@ -224,13 +226,15 @@ class RolloutWorker:
             await studio.pool.close()
 
     def _open_client(self, sampling: Sampling) -> EngineClient:
+        engine = self._config.engine
         client = EngineClient(
             self._address,
             self._tokenizer,
             defaults=sampling,
             context_length=self._studio.context_length,
-            retries=self._config.engine.retries,
+            retries=engine.retries,
             parsers=self._parsers,
+            patience=Patience(engine.request_timeout_s, engine.wait_s, self._redone),
         )
         client.gateway = self._gateway
         self._clients.append(client)
@@ -257,6 +261,7 @@ class RolloutWorker:
     async def _hand_over(self, scene: Scene, rollout: Rollout) -> StepData:
         studio = self._studio
         rollout.metrics |= self._gateway.take_counts()
+        rollout.metrics["engine/redone_requests"] = float(self._redone.take())
         await studio.announce(scene, rollout)
         rollout.metrics |= studio.observers.metrics()
         shards = self._shards(scene, rollout.groups)

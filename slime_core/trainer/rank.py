@@ -139,7 +139,9 @@ class MegatronRank:
         return metrics
 
     def connect(self, address: ServingAddress) -> None:
-        """Get ready to send weights to these servers."""
+        """Get ready to send weights to these servers, and to no others any more."""
+        if self._sync is not None:
+            self._sync.close()
         if self.rank == 0:
             folder = self.run.directory / "weights"
             hf_config = self.engine.hf_config

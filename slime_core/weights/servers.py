@@ -13,7 +13,7 @@ from slime_core.engine import control
 from slime_core.engine.control import Call
 
 T = TypeVar("T")
-TIMEOUT_S: Final = 600.0
+TIMEOUT_S: Final = 300.0
 INFO_TIMEOUT_S: Final = 30.0
 
 
@@ -28,6 +28,7 @@ class Server:
         dtype: Type that it holds weights in, as ``bfloat16``, or ``auto``.
         model_path: Folder that it was started with, on its machine.
         plain: Only tensor parallelism cuts its weights: no pipeline, no expert parallelism.
+        timeout_s: Seconds that it may take for one request.
     """
 
     url: str
@@ -35,6 +36,7 @@ class Server:
     dtype: str
     model_path: str
     plain: bool = True
+    timeout_s: float = TIMEOUT_S
 
 
 def ask(url: str, path: str, body: dict[str, Any] | None, timeout_s: float = TIMEOUT_S) -> Any:
@@ -49,11 +51,18 @@ def ask(url: str, path: str, body: dict[str, Any] | None, timeout_s: float = TIM
         raise WeightSyncError(str(error)) from error
 
 
-def describe(url: str) -> Server:
-    """What a server says about itself."""
+def describe(url: str, timeout_s: float = TIMEOUT_S) -> Server:
+    """What a server says about itself.
+
+    Args:
+        url: Of the server.
+        timeout_s: Seconds that it may take for each request from here on.
+    """
     info = ask(url, "/server_info", None, INFO_TIMEOUT_S)
     plain = int(info.get("pp_size") or 1) == 1 and int(info.get("ep_size") or 1) == 1
-    return Server(url, int(info["tp_size"]), str(info["dtype"]), str(info["model_path"]), plain)
+    return Server(
+        url, int(info["tp_size"]), str(info["dtype"]), str(info["model_path"]), plain, timeout_s
+    )
 
 
 def at_once(servers: Sequence[Server], function: Callable[[Server], T]) -> list[T]:
@@ -74,4 +83,4 @@ def at_once(servers: Sequence[Server], function: Callable[[Server], T]) -> list[
 
 def ask_all(servers: Sequence[Server], path: str, body: dict[str, Any] | None) -> list[Any]:
     """The same request to all servers at once. Raises as ``ask``."""
-    return at_once(servers, lambda server: ask(server.url, path, body))
+    return at_once(servers, lambda server: ask(server.url, path, body, server.timeout_s))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final, final
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ from slime_core.weights.transports.tensor import TensorTransport
 #: Weight version of a server whose last update failed.
 BROKEN: Final = "broken"
 _FLUSH_WAIT_S: Final = 30
+_MARK_S: Final = 10.0
 
 
 @final
@@ -98,7 +99,7 @@ class WeightSync:
 
     @cached_property
     def _servers(self) -> list[Server]:
-        return [describe(url) for url in self._urls]
+        return [describe(url, self._config.timeout_s) for url in self._urls]
 
     @cached_property
     def _transport(self) -> Transport:
@@ -120,8 +121,7 @@ class WeightSync:
             ask_all(servers, "/pause_generation", {"mode": "abort"})
             yield
         except BaseException as error:
-            for server in servers:
-                _mark_broken(server, error)
+            at_once(servers, partial(_mark_broken, error=error))
             raise
         ask_all(servers, "/continue_generation", {})
 
@@ -150,7 +150,7 @@ class WeightSync:
 
     def _finish(self, version: str) -> None:
         flush = f"/flush_cache?timeout={_FLUSH_WAIT_S}"
-        at_once(self._servers, lambda server: ask(server.url, flush, {}))
+        at_once(self._servers, lambda server: ask(server.url, flush, {}, server.timeout_s))
         body = {"new_version": version, "abort_all_requests": False}
         ask_all(self._servers, "/update_weight_version", body)
 
@@ -198,8 +198,8 @@ def _mark_broken(server: Server, error: BaseException) -> None:
     """Let a server go on under a version that no run uses."""
     body = {"new_version": BROKEN, "abort_all_requests": False}
     try:
-        ask(server.url, "/update_weight_version", body, 30.0)
-        ask(server.url, "/continue_generation", {}, 30.0)
+        ask(server.url, "/update_weight_version", body, _MARK_S)
+        ask(server.url, "/continue_generation", {}, _MARK_S)
     except WeightSyncError as other:
         error.add_note(f"nor could it be marked as broken: {other}")
 

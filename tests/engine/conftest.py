@@ -10,15 +10,15 @@ import orjson
 import pytest
 from aiohttp import web
 
-Reply = tuple[int, Any]
+Reply = tuple[int, Any] | tuple[int, Any, dict[str, str]]
 
 
 @dataclass
 class StandIn:
     """Answers requests with ``replies`` in turn, the last one again and again, and remembers them.
 
-    A reply is (status, JSON or text), a function of the request's JSON that makes one, or ``None``
-    to break the connection. Requests to end a request are answered apart from these.
+    A reply is (status, JSON or text, headers if any), a function of the request's JSON that makes
+    one, or ``None`` to break the connection. Requests to end a request are answered apart.
     """
 
     url: str = ""
@@ -39,12 +39,12 @@ class StandIn:
             assert request.transport is not None
             request.transport.close()
             return web.Response()
-        status, value = reply(body) if callable(reply) else reply
+        status, value, *rest = reply(body) if callable(reply) else reply
+        headers = dict(*rest)
         if isinstance(value, str):
-            return web.Response(status=status, text=value)
-        return web.Response(
-            status=status, body=orjson.dumps(value), content_type="application/json"
-        )
+            return web.Response(status=status, text=value, headers=headers)
+        headers["Content-Type"] = "application/json"
+        return web.Response(status=status, body=orjson.dumps(value), headers=headers)
 
     def _next(self, path: str) -> Any:
         if path == "/abort_request":

@@ -142,6 +142,29 @@ def test_a_command_that_ends_leaves_no_children_and_no_files(child: Child, log: 
     assert eventually(lambda: not child.alive())
     assert not any(map(running, pids))
     assert not any(file.exists() for file in files)
+    assert child.ended() == "was killed by signal 9"
+
+
+def test_a_command_that_was_stopped_can_be_started_again(child: Child, log: Path) -> None:
+    assert child.ended() == "was not started"
+    for _ in range(2):
+        child.start()
+        pids, _ = tree(log)
+        assert child.ended() == ""
+        child.stop()
+        assert not any(map(running, pids))
+        log.unlink()
+
+
+def test_a_keeper_that_was_killed_leaves_no_folder(child: Child, log: Path) -> None:
+    child.start()
+    pids, files = tree(log)
+    os.kill(child.pid or 0, signal.SIGKILL)
+    assert eventually(lambda: child.ended() == "was killed by signal 9")
+    child.stop()
+    assert not files[2].exists()
+    os.kill(pids[1], signal.SIGKILL)
+    files[0].unlink()
 
 
 def test_ending_early_is_told_with_the_end_of_the_log(log: Path) -> None:

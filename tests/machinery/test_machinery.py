@@ -13,7 +13,6 @@ from slime_hookspecs import PluginError, TrainerError
 
 from slime_core import machinery
 from slime_core.config.schema import CheckpointConfig, Config
-from slime_core.engine.address import ServingAddress
 from slime_core.machinery import Machinery, Rank
 from slime_core.observe.rundir import RunDir
 
@@ -122,14 +121,15 @@ def test_what_is_generated_without_a_pause_is_held_while_weights_are_sent(
     rollouts = InProcess(
         {"hold": lambda: log.append("hold"), "release": lambda v: log.append(f"release {v}")}
     )
-    rank = InProcess({"sync_weights": lambda v, verify: log.append(f"send {v}") or {}})
-    address = ServingAddress("http://r", ("http://s",))
+    updates = SimpleNamespace(
+        send=lambda v, verify: log.append(f"send {v}") or {}, mend=None, watch=None
+    )
     ready: Any = Machinery(
         Config(schedule=schedule),
         run_dir,
         rollouts,  # type: ignore[arg-type]
-        (Rank(rank, 0),),  # type: ignore[arg-type]
-        address,
+        (Rank(InProcess({}), 0),),  # type: ignore[arg-type]
+        updates,  # type: ignore[arg-type]
     )
     ready.sync_weights(4, first=False)
     assert log == (["send 4"] if schedule == "sync" else ["hold", "send 4", "release 4"])

@@ -27,6 +27,8 @@ class StandIn:
 
     def __init__(self, refused: tuple[str, ...] = (), **info: Any) -> None:
         self.requests: list[tuple[str, Any]] = []
+        self.hang_at = ""
+        self._stopped = threading.Event()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -37,6 +39,10 @@ class StandIn:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 path = self.path.partition("?")[0]
                 outer.requests.append((path, json.loads(body)))
+                if path == outer.hang_at:
+                    outer._stopped.wait(60)
+                    self.close_connection = True
+                    return
                 refused_here = path in refused
                 self._answer({"success": not refused_here}, 400 if refused_here else 200)
 
@@ -61,6 +67,7 @@ class StandIn:
         return next(body for found, body in self.requests if found == path)
 
     def stop(self) -> None:
+        self._stopped.set()
         self._http.shutdown()
         self._http.server_close()
 
@@ -146,6 +153,19 @@ def test_a_server_that_is_gone_is_named(stand_in: Callable[..., StandIn], tmp_pa
     with pytest.raises(WeightSyncError, match=rf"{server.url}/server_info: no answer"):
         sync(tmp_path, server.url).run(rest, 1, verify=False)
     assert list(rest) == []
+
+
+def test_a_server_that_hangs_in_an_update_is_not_waited_for_for_ever(
+    stand_in: Callable[..., StandIn], tmp_path: Path
+) -> None:
+    good, hangs = stand_in(), stand_in()
+    hangs.hang_at = "/update_weights_from_tensor"
+    config = WeightsConfig(transport="tensor", timeout_s=0.2)
+    rest = iter(TENSORS)
+    with pytest.raises(WeightSyncError, match=rf"{hangs.url}/update_weights_from_tensor: no ans"):
+        WeightSync(config, ServingAddress("", (good.url, hangs.url)), tmp_path).run(rest, 1, False)
+    assert list(rest) == []
+    assert good.paths()[-1] == "/continue_generation"
 
 
 def test_verification_refuses_servers_that_it_cannot_judge(

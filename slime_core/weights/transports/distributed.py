@@ -25,6 +25,7 @@ from slime_core.weights.transports.base import KEEP_CACHE, Sent
 #: Seconds that the meeting, and each broadcast, may take.
 TIMEOUT_S: Final = 120.0
 POLL_S: Final = 0.002
+LEAVE_S: Final = 10.0
 
 
 @final
@@ -55,7 +56,8 @@ class DistributedTransport:
             return
         for server in self._servers:
             with suppress(WeightSyncError):  # it may be gone already
-                ask(server.url, "/destroy_weights_update_group", {"group_name": self._name})
+                name = {"group_name": self._name}
+                ask(server.url, "/destroy_weights_update_group", name, LEAVE_S)
         dist.destroy_process_group(group)
 
     def _join(self) -> Any:
@@ -66,7 +68,7 @@ class DistributedTransport:
         world = 1 + sum(server.tp for server in self._servers)
         with ThreadPoolExecutor(len(self._servers)) as pool:
             answers = [
-                pool.submit(ask, server.url, "/init_weights_update_group", body)
+                pool.submit(ask, server.url, "/init_weights_update_group", body, server.timeout_s)
                 for server, body in self._invitations(host, port, world)
             ]
             try:
@@ -100,7 +102,7 @@ class DistributedTransport:
         body |= {"group_name": self._name, "load_format": "flattened_bucket", **KEEP_CACHE}
         with ThreadPoolExecutor(len(self._servers)) as pool:
             answers = [
-                pool.submit(ask, s.url, "/update_weights_from_distributed", body)
+                pool.submit(ask, s.url, "/update_weights_from_distributed", body, s.timeout_s)
                 for s in self._servers
             ]
             sent = _broadcast(bucket.flatten(), self._group)

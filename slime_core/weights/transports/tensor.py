@@ -95,7 +95,7 @@ def _post(server: Server, payload: dict[str, Any]) -> None:
     # Each rank gets its own: CUDA counts the consumers of a handle.
     ranks = [_serialized(payload) for _ in range(server.tp)]
     body = {"serialized_named_tensors": ranks, "load_format": "flattened_bucket", **KEEP_CACHE}
-    ask(server.url, "/update_weights_from_tensor", body)
+    ask(server.url, "/update_weights_from_tensor", body, server.timeout_s)
 
 
 def _serialized(payload: dict[str, Any]) -> str:
