@@ -19,6 +19,20 @@ _TRANSIENT: Final = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, 
 
 
 @final
+class RefusedError(EngineError):
+    """A server refused the request itself, with status 400.
+
+    Args:
+        message: What was asked of whom, and what was answered.
+        reason: The server's own words.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@final
 class Transport:
     """One pool of connections, made when first used, for all requests of a process.
 
@@ -62,6 +76,7 @@ class Transport:
             before_retry: Called before each further try; may change ``body``.
 
         Raises:
+            RefusedError: the answer was 400.
             EngineError: no 2xx answer, with the last status and text.
         """
         for attempt in range(self._retries + 1):
@@ -77,7 +92,8 @@ class Transport:
         text = content.decode(errors="replace")[:2000]
         tries = f" after {attempt + 1} tries" if attempt else ""
         found = f"status {status}" if status else "no answer"
-        raise EngineError(f"POST {self._base_url}{path}: {found}{tries}: {text}")
+        message = f"POST {self._base_url}{path}: {found}{tries}: {text}"
+        raise RefusedError(message, _reason(text)) if status == 400 else EngineError(message)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -108,3 +124,11 @@ def _parsed(path: str, content: bytes) -> Any:
     except orjson.JSONDecodeError as error:
         text = content[:500].decode(errors="replace")
         raise EngineError(f"POST {path}: the answer is not JSON: {text}") from error
+
+
+def _reason(text: str) -> str:
+    """The message in a server's refusal, or all of it where that is not SGLang's JSON."""
+    try:
+        return str(orjson.loads(text)["error"]["message"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return text
