@@ -15,7 +15,7 @@ from slime_core.engine.template import Template
 #: What a template writes last where it opens the model's reasoning itself.
 THINK: Final = "<think>"
 #: Tokens before a turn in which that is looked for.
-TAIL: Final = 4
+TAIL: Final = 8
 
 
 @final

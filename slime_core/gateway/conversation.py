@@ -129,6 +129,7 @@ class Conversation:
             self._counts["gateway/branches"] += 1
         if forced.FIELD in sampling.extra:
             self._check_forced(begun)
+            self._counts["gateway/forced_calls"] += choices
         asked = _Asked(messages, keys[-1], tools)
         work = (self._write(begun.copy(), sampling, parent, asked) for _ in range(choices))
         return list(await asyncio.gather(*work))

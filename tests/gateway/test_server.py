@@ -196,7 +196,7 @@ async def test_a_sample_that_is_over_is_not_found(serve: Any) -> None:
     assert (status, answer["error"]["code"]) == (404, "session_not_found")
 
 
-async def test_a_context_overflow_in_mid_conversation_is_said_in_the_openai_way(
+async def test_a_context_overflow_is_said_in_the_openai_way(
     serve: Any,
 ) -> None:
     served = serve("Hi", context_length=40)
