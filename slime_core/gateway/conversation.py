@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol, final
 
 from slime_hookspecs.engine import Sampling
@@ -255,7 +256,9 @@ class Conversation:
         written = trace.segments[known:]
         if not written:
             raise too_long(most, before)
-        return stop, written[0].tokens, written[0].logprobs
+        # New weights in the middle of an answer begin a segment of their own.
+        tokens = tuple(chain.from_iterable(one.tokens for one in written))
+        return stop, tokens, tuple(chain.from_iterable(one.logprobs for one in written))
 
     def _add(self, node: _Node, parent: _Node | None) -> None:
         self._counts["gateway/turns"] += 1

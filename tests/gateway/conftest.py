@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from slime_core.engine.parsing import Parsers
 from slime_core.engine.template import Template
 from slime_core.gateway.conversation import Conversation
 from slime_core.gateway.server import Gateway
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))  # the exactness checks are there
 
 TEMPLATE = """
 {%- if tools %}{{ '<|system|>Tools: ' + (tools | tojson) + '<|end|>\\n' }}{% endif %}

@@ -187,3 +187,24 @@ async def test_a_stop_string_in_an_answer_that_was_cut_off_stays(serve: Any) -> 
     whole = served.writer.tokenizer.decode([ord("a"), ord("b")])
     answer = await chat(served, stop=whole[1])
     assert answer.choices[0].message.content == whole
+
+
+async def test_an_answer_that_new_weights_went_on_with_is_told_as_a_whole(
+    serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = serve("Hi", "Bye")
+    words = served.writer.words("Hello")
+
+    async def update(_: Any, trace: Any, __: Any) -> StopReason:
+        trace.append_sampled(words[:2], [-0.5] * 2, 1)
+        trace.append_sampled(words[2:], [-0.25] * 4, 2)
+        return StopReason.STOP
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(served.writer), "generate", update)
+        answer = await chat(served, logprobs=True)
+    (choice,) = answer.choices
+    assert (choice.message.content, answer.usage.completion_tokens) == ("Hello", 6)
+    assert [one.logprob for one in choice.logprobs.content] == [-0.5] * 2 + [-0.25] * 4
+    await chat(served, said(served, "Hello"))
+    assert kinds(served) == [["prompt", "sampled", "sampled", "observed", "sampled"]]
