@@ -19,7 +19,7 @@ from slime_core.engine.address import ServingAddress
 from slime_core.engine.parsing import TAIL, Parsers
 from slime_core.engine.patience import Patience
 from slime_core.engine.sampling import budget, call_seed, merged
-from slime_core.engine.template import Template
+from slime_core.engine.template import Template, TemplateError
 from slime_core.engine.transport import Transport
 
 #: SGLang takes no prompt that leaves fewer tokens of the context than this.
@@ -44,6 +44,7 @@ _NO_PARSER: Final = (
     "--sglang-tool-call-parser a name, e.g. qwen25, llama3 or mistral"
 )
 _CHANGES_TURNS: Final = "the chat template does not keep earlier turns of the model as they are"
+_NO_TURN: Final = "the trace does not end with a turn of the model, so there is none to go on from"
 _NO_SERVERS: Final = "this run has no servers (--engine-servers 0), so nothing can be generated"
 
 
@@ -325,8 +326,12 @@ class Session:
         tools: Sequence[dict[str, Any]] | None = None,
     ) -> list[int]:
         """Token ids to append after a turn of the model, as ``Engine.extend`` says."""
-        template = self._client.template
-        added = template.added(messages, new, tools, {}, trace.last_turn[-1])
+        if not (turn := trace.last_turn):
+            raise EngineError(_NO_TURN)
+        try:
+            added = self._client.template.added(messages, new, tools, {}, turn[-1])
+        except TemplateError as error:
+            raise EngineError(str(error)) from error
         if added is None:
             raise EngineError(_CHANGES_TURNS)
         return added
