@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from slime_core.rollout import files
+
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(600)]
 
 #: A few steps on a tiny model with random weights, whose answers end at any length.
@@ -32,8 +34,7 @@ def model(tiny_model: Callable[[str], Path]) -> Path:
 
 
 def samples_of(run_dir: Path, step: int) -> list[dict[str, Any]]:
-    lines = (run_dir / "rollouts" / f"step_{step:06d}.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+    return [json.loads(line) for line in files.lines(files.path_of(run_dir / "rollouts", step))]
 
 
 def state_of(run_dir: Path, step: int) -> dict[str, Any]:

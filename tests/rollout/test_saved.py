@@ -47,7 +47,7 @@ async def test_a_rollout_comes_back_the_same(tmp_path: Path) -> None:
     )
     rollout = await studio.roll(Scene(12, 5), FakeClient(), drawing)
     path = saved.save(tmp_path / "rollouts", rollout)
-    assert path.name == "step_000012.jsonl"
+    assert path.name == "step_000012.jsonl.zst"
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     back = saved.load(path.parent, 12)
     assert rows(back) == rows(rollout)
@@ -77,6 +77,6 @@ def test_a_missing_step_says_what_is_there(tmp_path: Path) -> None:
 
 
 def test_a_broken_line_is_named(tmp_path: Path) -> None:
-    saved.path_of(tmp_path, 0).write_text('{"index": 1}\n')
+    saved.path_of(tmp_path, 0, "jsonl").write_text('{"index": 1}\n')
     with pytest.raises(DataError, match=r"step_000000.jsonl, line 1: not a saved sample"):
         saved.load(tmp_path, 0)
