@@ -13,7 +13,7 @@ PREFIX: Final = "latency/requests/"
 bound before it."""
 
 _MANTISSAS: Final = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
-BOUNDS: Final = tuple(m * 10.0**e for e in range(-3, 4) for m in _MANTISSAS)
+BOUNDS: Final = tuple(float(f"{m * 10.0**e:g}") for e in range(-3, 4) for m in _MANTISSAS)
 """Seconds, 1 ms to 7000 s; evenly spaced on a logarithmic axis but for rounding."""
 
 

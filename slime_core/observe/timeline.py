@@ -105,7 +105,8 @@ class Timeline:
 
     def counter(self, name: str, **values: float) -> None:
         """Values that are drawn as curves."""
-        self._add(name, "C", args={key: v for key, v in values.items() if math.isfinite(v)})
+        if finite := {key: value for key, value in values.items() if math.isfinite(value)}:
+            self._add(name, "C", args=finite)
 
     def flush(self) -> None:
         """Write what is held back."""

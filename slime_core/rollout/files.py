@@ -22,6 +22,9 @@ UNFINISHED: Final = ".tmp"
 LEVEL: Final = 1
 """Of zstd: what a higher one does is to cost time, because digits are what there is to compress."""
 
+CHUNK: Final = 1 << 18
+"""Bytes that are read at once."""
+
 _NAME: Final = re.compile(rf"step_(\d{{6,}})\.(jsonl(?:\.zst)?)({re.escape(UNFINISHED)})?")
 
 
@@ -65,21 +68,33 @@ def lines(path: Path) -> Iterator[bytes]:
     """All lines of a file; the last has no newline where the file was cut off.
 
     Raises:
-        DataError: a compressed file is damaged.
+        DataError: a compressed file is damaged or cut off, after the lines that could be read.
         ConfigError: it cannot be unpacked here.
     """
+    rest = b""
     with path.open("rb") as file:
-        compressed = ".zst" in path.suffixes
-        source: Any = file
-        if compressed:
-            unpacker = _zstd(path).ZstdDecompressor()
-            source = unpacker.stream_reader(file, read_across_frames=True)
-        rest = b""
-        while chunk := _next(path, source):
+        chunks = iter(lambda: file.read(CHUNK), b"")
+        for chunk in _unpacked(path, chunks) if ".zst" in path.suffixes else chunks:
             *whole, rest = (rest + chunk).split(b"\n")
             yield from (line + b"\n" for line in whole)
-        if rest:
-            yield rest
+    if rest:
+        yield rest
+
+
+def _unpacked(path: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    zstd = _zstd(path)
+    frame = zstd.ZstdDecompressor().decompressobj()
+    try:
+        for chunk in chunks:
+            yield frame.decompress(chunk)
+            while frame.eof and frame.unused_data:  # several files that were joined into one
+                following = frame.unused_data
+                frame = zstd.ZstdDecompressor().decompressobj()
+                yield frame.decompress(following)
+    except zstd.ZstdError as error:
+        raise DataError(f"{path}: is damaged: {error}") from error
+    if not frame.eof:
+        raise DataError(f"{path}: was cut off")
 
 
 def get_ready(form: Format) -> None:
@@ -90,15 +105,6 @@ def get_ready(form: Format) -> None:
     """
     if form == "jsonl.zst":
         _zstd("--rollout-save-format jsonl.zst")
-
-
-def _next(path: Path, source: Any) -> bytes:
-    try:
-        return bytes(source.read(1 << 20))
-    except Exception as error:
-        if type(error).__name__ != "ZstdError":
-            raise
-        raise DataError(f"{path}: is damaged: {error}") from error
 
 
 def _zstd(what: object) -> Any:

@@ -23,7 +23,7 @@ from slime_core.cli.rollouts.selection import Selection, Test, reward_test, step
 LIMIT: Final = 10
 DESCRIPTION: Final = """\
 What the model wrote: a line for each step, or the samples that a filter chooses."""
-SORTS: Final = tuple(f"{sign}{key}" for key in ("reward", "length", "time") for sign in ("", "-"))
+SORTS: Final = ("reward", "length", "time")
 
 
 def parser() -> Parser:
@@ -39,7 +39,10 @@ def parser() -> Parser:
     choose.add_argument("--failed", action="store_true", help="masked because something failed")
     choose.add_argument("--stop", metavar="WHY", help="that ended so: stop, length, context, ...")
     choose.add_argument("--contains", metavar="TEXT", help="prompt, label, answer or error has it")
-    choose.add_argument("--sort", metavar="KEY", choices=SORTS, help=" | ".join(SORTS))
+    choose.add_argument(
+        "--sort", metavar="KEY", choices=SORTS, help=f"lowest {'|'.join(SORTS)} first"
+    )
+    choose.add_argument("--reverse", action="store_true", help="highest first")
     choose.add_argument(
         "--limit", type=int, metavar="N", help=f"at most so many, {LIMIT} are shown"
     )
@@ -85,7 +88,9 @@ def _wants_samples(asked: argparse.Namespace) -> bool:
 
 
 def _selection(asked: argparse.Namespace) -> Selection:
-    return Selection(tuple(_tests(asked)), asked.sort)
+    if asked.reverse and asked.sort is None:
+        raise ConfigError(f"--reverse turns the order of --sort {'|'.join(SORTS)}; add that")
+    return Selection(tuple(_tests(asked)), asked.sort, asked.reverse)
 
 
 def _tests(asked: argparse.Namespace) -> Iterator[Test]:

@@ -33,11 +33,12 @@ class Selection:
 
     tests: tuple[Test, ...] = ()
     sort: str | None = None
+    reverse: bool = False
 
     def of(self, rows: Iterable[Row]) -> Iterator[Row]:
         """The samples; read to the end before the first comes out only where they are sorted."""
         passed = (row for row in rows if all(test(row) for test in self.tests))
-        return passed if self.sort is None else iter(_sorted(passed, self.sort))
+        return passed if self.sort is None else iter(_sorted(passed, self.sort, self.reverse))
 
 
 def reward_test(text: str) -> Test:
@@ -112,11 +113,10 @@ def ranges(steps: list[int]) -> str:
     return f"step{'s' if len(steps) > 1 else ''} {', '.join(said)}"
 
 
-def _sorted(rows: Iterable[Row], by: str) -> list[Row]:
-    name = by.removeprefix("-")
+def _sorted(rows: Iterable[Row], by: str, reverse: bool) -> list[Row]:
     keys: dict[str, Callable[[Row], float]] = {
         "reward": lambda row: -float("inf") if row.reward is None else row.reward,
         "length": lambda row: row.length,
         "time": lambda row: row.times.get("generate_s", 0.0),
     }
-    return sorted(rows, key=keys[name], reverse=by.startswith("-"))
+    return sorted(rows, key=keys[by], reverse=reverse)
