@@ -1,7 +1,7 @@
 """Writes a run's rollouts while it goes on: the next one waits for the last, the trainer for none.
 
-A step of 16,384 samples of 8,192 tokens takes about ten seconds to write, in a thread. The event
-loop goes on meanwhile, and so does the trainer.
+A step of 16,384 samples of 8,192 tokens takes ten to twenty seconds to write, in a thread. The
+event loop goes on meanwhile, and so does the trainer.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def _keyed(rows: Iterable[Row], by_prompt: bool) -> dict[Any, Row]:
     seen: defaultdict[str, int] = defaultdict(int)
     found: dict[Any, Row] = {}
     for row in rows:
-        row.line = b""  # both sides are held at once
+        row.forget_tokens()  # both sides are held at once
         name = str(row.prompt.get("id"))
         number = seen[name]
         seen[name] += 1

@@ -71,6 +71,11 @@ class Row(msgspec.Struct):
                 self.lengths[segment.kind] = so_far + len(segment.tokens)
         return self.lengths
 
+    def forget_tokens(self) -> None:
+        """Let go of all but their number, which is most of a row."""
+        self.lengths = self.counted
+        self.trace, self.line = msgspec.Raw(b"[]"), b""
+
     @property
     def failed(self) -> bool:
         """Whether it was masked because something failed."""
