@@ -23,6 +23,7 @@ usage: slime --plugin NAME --model DIR [options]    start a run
        slime --resume RUN [options]                 go on with a run
        slime doctor                                 check this machine
        slime plugins COMMAND                        look after plugins
+       slime rollouts RUN                           read what a model wrote
        slime demo                                   see a tiny model learn
        slime --help                                 all options
        slime --version                              the version"""
@@ -56,6 +57,10 @@ def _dispatch(argv: list[str]) -> int:
         from slime_core.cli.plugins.main import main as plugins
 
         return plugins(argv[1:])
+    if argv[0] == "rollouts":
+        from slime_core.cli.rollouts.main import main as rollouts
+
+        return rollouts(argv[1:])
     if argv[0] == "demo":
         from slime_core.demo.main import main as demo
 

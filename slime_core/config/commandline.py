@@ -28,6 +28,7 @@ slime --plugin NAME --model DIR [options]
        slime --resume RUN [options]
        slime doctor [--json]
        slime plugins COMMAND [options]
+       slime rollouts RUN [options]
        slime demo [options]
        slime --help | --version"""
 

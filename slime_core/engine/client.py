@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, final
 
@@ -16,6 +17,7 @@ from slime_hookspecs.trace import Trace
 
 from slime_core.engine import answer, control
 from slime_core.engine.address import ServingAddress
+from slime_core.engine.latency import Latencies
 from slime_core.engine.parsing import TAIL, Parsers
 from slime_core.engine.patience import Patience
 from slime_core.engine.sampling import budget, call_seed, merged
@@ -82,6 +84,7 @@ class EngineClient:
         weight_version: Version of the weights that the servers hold now; its owner sets it.
         aborts: How often all requests were told to end by ``abort_all``.
         gateway: Where agents speak to, if any; its owner sets it.
+        latencies: How long requests took.
     """
 
     def __init__(
@@ -104,6 +107,7 @@ class EngineClient:
         self.weight_version = 0
         self.aborts = 0
         self.gateway: AgentGateway | None = None
+        self.latencies = Latencies()
         self._transport = Transport(address.router_url, retries, patience) if address else None
         self._background: set[asyncio.Task[Any]] = set()
         self._asking = 0
@@ -260,6 +264,13 @@ class Session:
 
     async def generate(self, trace: Trace, sampling: Sampling | None = None) -> StopReason:
         """Continue the trace and append what the model writes, as ``Engine.generate`` says."""
+        began, length = time.perf_counter(), len(trace)
+        stop = await self._generate(trace, sampling)
+        if stop is not StopReason.ABORTED and len(trace) > length:
+            self._client.latencies.add(time.perf_counter() - began, len(trace) - length)
+        return stop
+
+    async def _generate(self, trace: Trace, sampling: Sampling | None) -> StopReason:
         client = self._client
         wanted = budget(client.defaults, sampling)
         end = client.context_length if wanted is None else len(trace) + wanted
@@ -288,6 +299,8 @@ class Session:
             return StopReason.CONTEXT
         parameters["max_new_tokens"] = min(room, wanted)
         found = await self._request(trace, parameters)
+        if found.first_token_s is not None:
+            client.latencies.add_first_token(found.first_token_s)
         version = client.weight_version if found.weight_version is None else found.weight_version
         trace.append_sampled(found.tokens, found.logprobs, version)
         return answer.stop_reason(found, wanted)
