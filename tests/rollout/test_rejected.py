@@ -158,7 +158,7 @@ async def test_a_reason_that_is_no_word_stops_the_run_while_calls_are_checked() 
 
 async def test_a_saved_rollout_remembers_what_was_rejected(tmp_path: Path) -> None:
     rollout = await roll(rejecting({1: "dull", 4: "long"}))
-    path = saved.save(tmp_path, rollout)
+    path = saved.save(tmp_path, rollout, form="jsonl")
     assert trained(saved.load(tmp_path, 0)) == trained(rollout)
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     for row in rows:

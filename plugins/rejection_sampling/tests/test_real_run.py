@@ -37,6 +37,7 @@ def test_each_step_trains_on_what_it_accepts_and_sft_reads_it(tmp_path: Path) ->
         *("--rejection-sampling.accept", "best", "--rejection-sampling.keep", 1),
         *("--rejection-sampling.truncated", "true", "--rollout-max-response-tokens", 8),
         *("--rollout-prompts-per-step", 4, "--rollout-samples-per-prompt", 4),
+        *("--rollout-save-format", "jsonl"),
         *("--megatron-lr", 1e-3),
     )
     told = [json.loads(line) for line in (run / "rollouts" / "step_000000.jsonl").open()]
