@@ -140,8 +140,8 @@ SET_BY: Final = {
     "rejected": "the core, from `slime_filter`",
 }
 
-#: Types of options, each with a value in TOML and on the command line; ``None`` is none there.
-OPTION_TYPES: Final[tuple[tuple[str, str, str | None], ...]] = (
+#: Types of options, each with a value in TOML and on the command line.
+OPTION_TYPES: Final = (
     ("bool", "true", "true"),
     ("int", "3", "3"),
     ("float", "1e-3", "1e-3"),
@@ -150,8 +150,8 @@ OPTION_TYPES: Final[tuple[tuple[str, str, str | None], ...]] = (
     ("Path", '"data/train.jsonl"', "data/train.jsonl"),
     ("int | None", "3", "3"),
     ("list[str]", '["a", "b"]', "a"),
-    ("dict[str, float]", "{a = 1.0}", None),
-    ("dataclass", "{depth = 1}", None),
+    ("dict[str, float]", "{a = 1.0}", """'{"a": 1.0}'"""),
+    ("dataclass", "{depth = 1}", """'{"depth": 1}'"""),
 )
 
 #: Functions in the order in which a plugin needs them.
@@ -324,12 +324,12 @@ def _keep() -> Iterator[str]:
 
 
 def _options() -> Iterator[str]:
-    rows = [[code(kind), code(toml), code(line or "")] for kind, toml, line in OPTION_TYPES]
+    rows = [[code(kind), code(toml), code(line)] for kind, toml, line in OPTION_TYPES]
     yield table(("type", "in TOML, `[plugin.my_task]`", "VALUE of `--my-task.option VALUE`"), rows)
     yield (
-        "The flag of a list is repeated for each of its values; tables have none. Types combine, "
-        "as in `list[Path]` or `dict[str, list[int]]`. Lists and tables are JSON in the "
-        "environment variable, `SLIME_MY_TASK_OPTION`. An option with "
+        "The flag of a list is repeated for each of its values; a table is JSON. Types combine, "
+        "as in `list[Path]` or `dict[str, list[int]]`. In the environment variable, "
+        "`SLIME_MY_TASK_OPTION`, lists and tables are JSON. An option with "
         '`metadata={"secret": True}` is taken from there only, and is never written.'
     )
     yield (
