@@ -1,4 +1,4 @@
-"""A server of OpenAI's and Anthropic's APIs in the rollout process: agents run unmodified, token for token.
+"""OpenAI's and Anthropic's APIs in the rollout process: agents run unmodified, token for token.
 
 ::
 
