@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server in the rollout process: agents run unmodified, token for token.
+"""OpenAI's and Anthropic's APIs in the rollout process: agents run unmodified, token for token.
 
 ::
 

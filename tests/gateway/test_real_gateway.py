@@ -41,7 +41,7 @@ async def client(address: ServingAddress, model: Path) -> AsyncIterator[EngineCl
     import transformers
 
     words = transformers.AutoTokenizer.from_pretrained(model)
-    defaults = Sampling(max_new_tokens=200, temperature=1.0)
+    defaults = Sampling(max_new_tokens=1500, temperature=1.0)
     made = EngineClient(address, words, defaults=defaults, context_length=2048, retries=1)
     gateway = Gateway(words, "tiny", Parsers(tool_calls="qwen25"))
     await gateway.start()
@@ -105,7 +105,7 @@ async def test_anthropics_client_gets_the_tool_that_it_names(client: EngineClien
     async with anthropic.AsyncAnthropic(base_url=url, api_key=session.openai_api_key) as spoken:
         answer = await spoken.messages.create(
             model="tiny",
-            max_tokens=200,
+            max_tokens=1500,
             messages=SAID,  # type: ignore[arg-type]
             tools=tools,
             tool_choice={"type": "tool", "name": "b", "disable_parallel_tool_use": True},
