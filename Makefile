@@ -39,6 +39,7 @@ format: setup
 
 docs: setup  ## write the pages that are generated from code
 	$(BIN)/python -m slime_hookspecs.docs > docs/hooks.md
+	$(BIN)/python -m slime_hookspecs.docs --records > docs/records.md
 	$(BIN)/python -m slime_hookspecs.export > hookspecs/contract.json
 	$(BIN)/python -m slime_hookspecs.export --facade > hookspecs/slime_hookspecs/facade.new
 	mv hookspecs/slime_hookspecs/facade.new hookspecs/slime_hookspecs/facade.py

@@ -93,6 +93,8 @@ class Machinery:
             [rank.actor.call("train", step, shards[rank.dp_rank]) for rank in self.ranks],
             "training",
         )[0]
+        if self.updates is not None:
+            self.updates.trained = True
         return found
 
     def sync_weights(self, version: int, *, first: bool) -> dict[str, float]:

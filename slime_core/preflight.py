@@ -7,11 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from slime_hookspecs import ConfigError, RunInfo
+from slime_hookspecs import ConfigError, PluginError, RunInfo
 
 from slime_core.config.schema import Config
 from slime_core.launch import Launch
+from slime_core.observe.rundir import RunDir
 from slime_core.placement.layout import check_local, rank_count, server_count
+from slime_core.plugins import Plan, compare
 
 
 def preflight(launch: Launch) -> RunInfo:
@@ -22,6 +24,7 @@ def preflight(launch: Launch) -> RunInfo:
     """
     config = launch.config
     info = run_info(config, launch.resume)
+    check_resume(launch)
     check_installed(config)
     check_model(config, info.model)
     check_local(config)
@@ -54,6 +57,24 @@ def default_name(config: Config) -> str:
     """``<date>-<time>-<plugin>``."""
     task = config.plugins[0].split(":")[-1] if config.plugins else "run"
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{task}"
+
+
+def check_resume(launch: Launch) -> None:
+    """Refuse to go on with another reward, loss or advantage, unless that was asked for.
+
+    Raises:
+        PluginError: with each difference.
+        ConfigError: the folder holds no run.
+    """
+    if launch.resume is None or launch.config.allow_changed_plugins:
+        return
+    saved = Plan.from_json(RunDir.open(launch.resume).plan_file.read_text("utf-8"))
+    if changed := compare(saved, launch.plan):
+        raise PluginError(
+            "the plugins of this run have changed since it was started:\n"
+            + "\n".join(f"    {line}" for line in changed)
+            + "\n  Install what it was started with, or go on with --allow-changed-plugins."
+        )
 
 
 def check_installed(config: Config) -> None:

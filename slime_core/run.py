@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from slime_hookspecs import PluginError, RunInfo
+from slime_hookspecs import RunInfo
 
 from slime_core.config import to_dict
 from slime_core.launch import Launch
@@ -22,8 +22,7 @@ from slime_core.observe.metrics import read_metrics
 from slime_core.observe.report import write_report
 from slime_core.observe.rundir import RunDir, checkpoint_step, write_json
 from slime_core.observe.summary import Status, summarise
-from slime_core.plugins import Plan, compare
-from slime_core.preflight import preflight
+from slime_core.preflight import check_resume, preflight
 from slime_core.rollout.provenance import origins
 from slime_core.train import train
 
@@ -77,7 +76,7 @@ def open_run_dir(launch: Launch, info: RunInfo) -> RunDir:
     if launch.resume is None:
         return RunDir.create(info.directory, settings, plan_json)
     run_dir = RunDir.open(launch.resume)
-    refuse_changed_plugins(launch, Plan.from_json(run_dir.plan_file.read_text("utf-8")))
+    check_resume(launch)  # once more: what it was compared with is overwritten now
     write_json(run_dir.config_file, settings)
     write_json(run_dir.plan_file, json.loads(plan_json))
     return run_dir
@@ -92,21 +91,6 @@ def secrets(launch: Launch) -> set[tuple[str, ...]]:
         for option in options
         if option not in planned.get(plugin, {})
     }
-
-
-def refuse_changed_plugins(launch: Launch, saved: Plan) -> None:
-    """Refuse to go on with another reward, loss or advantage, unless that was asked for.
-
-    Raises:
-        PluginError: with each difference.
-    """
-    changed = compare(saved, launch.plan)
-    if changed and not launch.config.allow_changed_plugins:
-        raise PluginError(
-            "the plugins of this run have changed since it was started:\n"
-            + "\n".join(f"    {line}" for line in changed)
-            + "\n  Install what it was started with, or go on with --allow-changed-plugins."
-        )
 
 
 def model_of(info: RunInfo, checkpoint: Path | None) -> Path:

@@ -32,6 +32,7 @@ class Updates:
         ranks: Calls the trainer; ``None`` in a run without one, whose servers keep their weights.
         verifies: Whether servers that were started anew are compared with what was sent.
         version: Of the weights that servers hold; 0 before the first update.
+        trained: The trainer took a step since: what it holds is the version after that.
     """
 
     router_url: str
@@ -40,6 +41,7 @@ class Updates:
     ranks: CallRanks | None = None
     verifies: bool = True
     version: int = 0
+    trained: bool = False
 
     def send(self, version: int, verify: bool) -> dict[str, float]:
         """Bring the weights to all servers that run, as ``version``.
@@ -58,20 +60,22 @@ class Updates:
                 time.sleep(_LOOK_S)
             found = self._send(urls, version, verify)
             if found is not None:
-                self.version = version
+                self.version, self.trained = version, False
                 return found
 
     def mend(self) -> None:
-        """Start anew what failed, and bring the current weights to what runs again.
+        """Start anew what failed, and bring the trainer's weights to what runs again.
 
-        To be called while the ranks have nothing to do. Raises as ``send``.
+        Where the trainer is a step ahead of the servers, these are newer than the others', and are
+        told so: tokens carry the version of the server that wrote them. To be called while the
+        ranks have nothing to do. Raises as ``send``.
         """
         self.watch.look()
         urls = self.watch.stale()
         if urls and self.ranks is None:
             self.watch.admit(urls)
         elif urls and self.version:
-            self._send(urls, self.version, verify=False)
+            self._send(urls, self.version + self.trained, verify=False)
 
     def _send(self, urls: tuple[str, ...], version: int, verify: bool) -> dict[str, float] | None:
         """Send to these servers; ``None`` where one of them failed."""

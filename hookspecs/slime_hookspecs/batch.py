@@ -23,7 +23,7 @@ Position ``i`` of a per-token tensor speaks of token ``i``, i.e. ``logprobs[i]``
 ``batch["tokens"][i]`` given the tokens before it in the same sample; the first token of a sample
 has mask 0 and log-prob 0.
 
-* ``tokens``            int64 ``[tokens]``
+* ``tokens``            int64 ``[tokens]``, token ids
 * ``loss_mask``         float32 ``[tokens]``, 1 where the loss sees the token
 * ``loss_weights``      float32 ``[tokens]``, mask over the global normaliser: the loss is
   ``(per_token * loss_weights).sum()``, and these sums add up over micro-batches and ranks
@@ -34,7 +34,7 @@ has mask 0 and log-prob 0.
 * ``sample_index``      int64 ``[tokens]``, which of the micro-batch's samples the token belongs to
 * ``sample_indices``    int64 ``[samples]``, ``Sample.index`` of each
 * ``lengths``           int64 ``[samples]``, tokens a sample
-* ``weight_versions``   int64 ``[tokens]``
+* ``weight_versions``   int64 ``[tokens]``, of the weights that sampled the token, else -1
 
 and every ``BatchField`` that a plugin declared, under its name.
 """

@@ -45,8 +45,14 @@ class Context(Generic[OptionsT]):
     Attributes:
         run: Facts of the run.
         options: This plugin's own options, as its ``slime_options`` class.
-        step: Number of the step, from 0.
-        weight_version: Version of the weights that the servers hold.
+        step: Number of the step, from 0: the one that trains on what this call is about; while
+            evaluating, how many steps are done. Under ``--schedule async`` groups are made for no
+            step in particular: hooks of a sample are told the step that waited for groups when
+            the sample began, and hooks of its group the one that waited when the group ended.
+            That step trains on it, or a later one does; which one, only ``slime_advantage``,
+            ``slime_on_rollout`` and trainer hooks know.
+        weight_version: Version of the weights that the servers held when that step began to wait;
+            ``engine.weight_version`` is what they hold now.
         evaluating: Name of the evaluation set, or ``None`` while training.
         seed: Seed for this sample, group or batch: the same whenever the run is repeated.
         deadline_s: Seconds that this call may take, or ``None``.

@@ -1,6 +1,7 @@
 """Writes the reference of all hooks as Markdown, from the hooks themselves and their examples.
 
-``python -m slime_hookspecs.docs`` prints it; ``--json`` prints the contract as JSON instead.
+``python -m slime_hookspecs.docs`` prints it; ``--records`` prints the page of all that hooks are
+given and give back, ``--json`` the contract as JSON.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def markdown() -> str:
         "docstrings in `slime_hookspecs/specs.py` or the examples in `slime_hookspecs/examples/` "
         "instead of this page.",
         "An implementation has the hook's name, is marked `@hookimpl`, and takes any subset of "
-        "the arguments. The examples are run by tests as they stand here.",
+        "the arguments. [Records](records.md) says what they are, field by field. The examples are "
+        "run by tests as they stand here.",
         _table(),
         _legend("Cardinality", {c.value: text for c, text in CARDINALITIES.items()}),
         _legend("On failure", {f.value: text for f, text in FAILURES.items()}),
@@ -110,4 +112,9 @@ def _arguments(signature: inspect.Signature) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    print(to_text() if "--json" in sys.argv[1:] else markdown(), end="")
+    if "--records" in sys.argv[1:]:
+        from slime_hookspecs.docs_records import records
+
+        print(records(), end="")
+    else:
+        print(to_text() if "--json" in sys.argv[1:] else markdown(), end="")

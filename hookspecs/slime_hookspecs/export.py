@@ -13,18 +13,27 @@ import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property
+from importlib import import_module
 from importlib.resources import files
 from typing import Any, Final
 
 import slime_hookspecs
+from slime_hookspecs import datasets
 from slime_hookspecs.conformance import CAPABILITIES
 from slime_hookspecs.contract import API_VERSION, ENTRY_POINT_GROUP, HOOKS, PROJECT, HookInfo
 from slime_hookspecs.errors import SlimeError
 from slime_hookspecs.specs import SlimeSpecs
 
 SCHEMA: Final = "slime.contract/1"
+
+#: What a plugin may import besides ``slime_hookspecs`` itself, by module.
+HELPERS: Final = {
+    "slime_hookspecs.datasets": datasets.__all__,
+    "slime_hookspecs.options": ["check_ranges"],
+    "slime_hookspecs.spelling": ["suggestion"],
+}
 
 JSON = dict[str, Any]
 
@@ -33,7 +42,7 @@ def contract() -> JSON:
     """The contract as JSON values: hooks in their order, all else by name.
 
     ``records`` are dataclasses with their fields; ``interfaces`` are protocols and ``Trace``, with
-    their public members. Types are as written in the source.
+    their public members. ``helpers`` are what other modules offer. Types are as in the source.
     """
     return {
         "schema": SCHEMA,
@@ -47,6 +56,7 @@ def contract() -> JSON:
         "enums": dict(_classes(_is_enum, lambda kind: {e.name: e.value for e in kind})),
         "errors": dict(_classes(_is_error, _error)),
         "capabilities": dict(CAPABILITIES),
+        "helpers": {module: dict(_helpers(module, names)) for module, names in HELPERS.items()},
     }
 
 
@@ -82,6 +92,17 @@ def _classes(
         value = getattr(slime_hookspecs, name)
         if inspect.isclass(value) and wanted(value):
             yield name, describe(value)
+
+
+def _helpers(module: str, names: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    for name in names:
+        value = getattr(import_module(module), name)
+        if dataclasses.is_dataclass(value):
+            yield name, _record(value)
+        elif inspect.isclass(value):
+            yield name, {"__init__": _member(value.__init__), **_members(value)}
+        else:
+            yield name, _member(value) if callable(value) else repr(value)
 
 
 def _is_interface(kind: type) -> bool:
@@ -150,9 +171,11 @@ def _signature(signature: inspect.Signature) -> str:
             parts.append("*")
             keyword_only = True
         annotated = parameter.annotation is not parameter.empty
+        name = f"**{name}" if parameter.kind is parameter.VAR_KEYWORD else name
         text = f"{name}: {_written(parameter.annotation)}" if annotated else name
-        given = parameter.default is not parameter.empty
-        parts.append(f"{text} = {parameter.default!r}" if given else text)
+        default = parameter.default
+        shown = default.__name__ if inspect.isfunction(default) else repr(default)
+        parts.append(f"{text} = {shown}" if default is not parameter.empty else text)
     return f"({', '.join(parts)}) -> {_written(signature.return_annotation)}"
 
 

@@ -21,7 +21,12 @@ class Tracker(Protocol):
 @final
 @dataclass(frozen=True, slots=True)
 class TrainStepEvent:
-    """After all optimizer steps of one rollout."""
+    """After all optimizer steps of one rollout.
+
+    Attributes:
+        step: Number of the step, from 0.
+        metrics: The trainer's numbers of the step, by name.
+    """
 
     step: int
     metrics: Mapping[str, float]
@@ -30,7 +35,13 @@ class TrainStepEvent:
 @final
 @dataclass(frozen=True, slots=True)
 class WeightsEvent:
-    """After the servers took new weights."""
+    """After the servers took new weights.
+
+    Attributes:
+        step: How many steps are done.
+        weight_version: Version of the weights that the servers hold now.
+        metrics: What the update took, by name.
+    """
 
     step: int
     weight_version: int
@@ -40,7 +51,12 @@ class WeightsEvent:
 @final
 @dataclass(frozen=True, slots=True)
 class CheckpointEvent:
-    """After a checkpoint was written whole."""
+    """After a checkpoint was written whole.
+
+    Attributes:
+        step: How many steps it holds.
+        path: Its folder.
+    """
 
     step: int
     path: Path
@@ -49,7 +65,13 @@ class CheckpointEvent:
 @final
 @dataclass(frozen=True, slots=True)
 class RunEndEvent:
-    """When the run is over. ``status`` is ``success``, ``error`` or ``interrupted``."""
+    """When the run is over.
+
+    Attributes:
+        status: ``success``, ``error`` or ``interrupted``.
+        steps_done: How many steps were trained on.
+        summary: What the run's ``summary.json`` holds.
+    """
 
     status: str
     steps_done: int

@@ -116,10 +116,21 @@ def wrong_verdict(verdict: Any) -> str | None:
 
 
 def wrong_reason(verdict: Verdict) -> str | None:
-    """A group that is dropped is dropped for a reason in snake_case, which metrics count."""
-    if verdict.keep or (isinstance(verdict.reason, str) and REASON.fullmatch(verdict.reason)):
-        return None
-    return f"the reason is {verdict.reason!r}; use a word like 'zero_variance'"
+    """What is left out is left out for a reason in snake_case, which metrics count."""
+    for reason in verdict.rejected.values() if verdict.keep else [verdict.reason]:
+        if not (isinstance(reason, str) and REASON.fullmatch(reason)):
+            return f"the reason is {reason!r}; use a word like 'zero_variance'"
+    return None
+
+
+def wrong_rejected(group: Group, verdict: Verdict) -> str | None:
+    """A filter rejects scored samples of the group that it was given, by their index."""
+    scored = sorted(sample.index for sample in group.scored)
+    if not isinstance(verdict.rejected, Mapping):
+        return f"rejected is {verdict.rejected!r:.80}; it must map Sample.index to a reason"
+    if unknown := [index for index in verdict.rejected if index not in scored]:
+        return f"it rejects {unknown}; the group's scored samples have the indices {scored}"
+    return None
 
 
 def wrong_advantages(group: Group, values: Any) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, final
 
@@ -97,6 +98,7 @@ class Sample:
         metadata: Free for plugins; JSON values. Written with saved rollouts.
         error: Set when a plugin failed on this sample: it is masked and never counted as reward 0.
         provenance: Which plugin filled which role, e.g. ``{"generate": "single_turn 0.1.0"}``.
+        rejected: Why a filter left it out of a group that it kept; empty where none did.
     """
 
     index: int
@@ -112,12 +114,19 @@ class Sample:
     metadata: dict[str, Any] = field(default_factory=dict)
     error: SampleError | None = None
     provenance: dict[str, str] = field(default_factory=dict)
+    rejected: str = ""
 
 
 @final
 @dataclass(slots=True, eq=False)
 class Group:
-    """All samples of one prompt in one step. Fan-out may make their number differ by group."""
+    """All samples of one prompt in one step. Fan-out may make their number differ by group.
+
+    Attributes:
+        index: Unique in the run.
+        prompt: What all of them answer.
+        samples: The samples, failed ones included.
+    """
 
     index: int
     prompt: Prompt
@@ -127,6 +136,11 @@ class Group:
     def scored(self) -> list[Sample]:
         """The samples that were generated and scored without an error."""
         return [s for s in self.samples if s.error is None and s.reward is not None]
+
+    @property
+    def trained(self) -> list[Sample]:
+        """The scored samples that no filter rejected: the loss sees these."""
+        return [s for s in self.scored if not s.rejected]
 
 
 @final
@@ -150,10 +164,19 @@ class Rollout:
 @final
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a filter says of a group. ``reason`` is a short snake_case word, counted in metrics."""
+    """What a filter says of a group.
+
+    Attributes:
+        keep: Whether it may be trained on.
+        reason: Why not: a short snake_case word, counted in metrics.
+        rejected: Samples of a kept group that are not trained on, ``Sample.index`` to a reason of
+            the same kind. They still count in the advantages of the others. A group of which no
+            sample is left is dropped.
+    """
 
     keep: bool
     reason: str = ""
+    rejected: Mapping[int, str] = field(default_factory=dict, hash=False)
 
 
 KEEP = Verdict(keep=True)

@@ -97,7 +97,11 @@ class SlimeSpecs:
 
     @hook(C.CHAIN, K.SYNC, P.ROLLOUT, F.STOP)
     def slime_filter(self, group: Group, ctx: AnyContext) -> Verdict:  # type: ignore[empty-body]
-        """Keep a scored group for training, or drop it with a reason. All filters must keep it."""
+        """Keep a scored group for training, or drop it with a reason. All filters must keep it.
+
+        ``Verdict(keep=True, rejected={sample.index: "too_short"})`` keeps it and leaves single
+        samples out: they are not trained on, and counted as ``samples/rejected/too_short``.
+        """
 
     @hook(C.EXACTLY_ONE, K.SYNC, P.ROLLOUT, F.STOP)
     def slime_advantage(self, group: Group, ctx: AnyContext) -> Sequence[float]:  # type: ignore[empty-body]

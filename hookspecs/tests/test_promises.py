@@ -6,7 +6,18 @@ import math
 from typing import Any
 
 import pytest
-from slime_hookspecs import Group, Prompt, Reward, Sample, Segment, StopReason, Trace, promises
+from slime_hookspecs import (
+    KEEP,
+    Group,
+    Prompt,
+    Reward,
+    Sample,
+    Segment,
+    StopReason,
+    Trace,
+    Verdict,
+    promises,
+)
 
 PROMPT = Prompt("p", [{"role": "user", "content": "1+1="}], "2")
 
@@ -126,6 +137,29 @@ def test_a_group_keeps_its_list_and_its_samples() -> None:
     group.samples.reverse()
     members[1].reward = 1.0
     assert "it changed reward of sample 7" in str(promises.mutated_group(members, before, group))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "found"),
+    [
+        (KEEP, None),
+        (Verdict(True, rejected={7: "dull"}), None),
+        (Verdict(True, rejected={7: "dull", 9: "dull"}), "it rejects [9]; the group's scored"),
+        (Verdict(True, rejected=[7]), "rejected is [7]; it must map Sample.index to a reason"),
+    ],
+)
+def test_a_filter_rejects_scored_samples_of_its_group(verdict: Any, found: str | None) -> None:
+    scored, failed = sample(reward=1.0), sample()
+    failed.index = 9
+    wrong = promises.wrong_rejected(Group(0, PROMPT, [scored, failed]), verdict)
+    assert wrong is None if found is None else str(wrong).startswith(found)
+
+
+@pytest.mark.parametrize("reason", ["", "Too dull!", None])
+def test_each_sample_is_rejected_for_a_reason_that_is_a_word(reason: Any) -> None:
+    assert promises.wrong_reason(Verdict(True, rejected={7: "dull", 8: "too_long"})) is None
+    wrong = promises.wrong_reason(Verdict(True, rejected={7: "dull", 8: reason}))
+    assert wrong == f"the reason is {reason!r}; use a word like 'zero_variance'"
 
 
 def test_ids_of_prompts_are_remembered_over_calls() -> None:

@@ -92,6 +92,20 @@ def test_the_verdict_to_keep_has_no_reason() -> None:
     assert KEEP.reason == ""
 
 
+def test_a_verdict_that_rejects_samples_can_be_compared_and_hashed() -> None:
+    verdict = Verdict(True, rejected={3: "dull"})
+    assert verdict == Verdict(True, rejected={3: "dull"})
+    assert verdict != KEEP
+    assert len({verdict, Verdict(True, rejected={3: "dull"}), KEEP}) == 2
+
+
+def test_a_group_trains_on_the_scored_samples_that_no_filter_rejected() -> None:
+    samples = [sample(0, reward=1.0), sample(1, reward=0.0, rejected="dull"), sample(2)]
+    group = Group(0, PROMPT, samples)
+    assert [one.index for one in group.scored] == [0, 1]
+    assert [one.index for one in group.trained] == [0]
+
+
 def test_a_context_draws_the_same_numbers_for_the_same_seed() -> None:
     first, again = Context(RUN, None, seed=7), Context(RUN, None, seed=7)
     drawn = [first.rng.random(), first.rng.random()]

@@ -1,6 +1,7 @@
 """``slime --dry-run``: the resolved configuration, the plan and the placement; starts nothing.
 
-What is printed is a TOML file that ``--config`` takes.
+What is printed is a TOML file that ``--config`` takes. Options of plugins that nobody set are in it
+as comments: their defaults are the plugins' own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from slime_core import config
 from slime_core.cli import toml
 from slime_core.cli.machine import visible_gpus
+from slime_core.cli.wording import count
 from slime_core.config.settings import Key
 from slime_core.launch import Launch
 
@@ -50,11 +52,6 @@ def secrets(loaded: Sequence[LoadedPlugin]) -> set[Key]:
     return {("plugin", plugin, field) for plugin, fields in names for field in fields}
 
 
-def count(number: int, noun: str) -> str:
-    """``1 rank``, ``2 ranks``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def placement(resolved: config.Config, gpus: int) -> Iterator[str]:
     """How many processes of which kind there will be, and what they run on."""
     from slime_core.placement.layout import plan_layout
@@ -82,6 +79,23 @@ def plan_lines(plan: Mapping[str, Any]) -> Iterator[str]:
         yield f"{role} = {served}"
 
 
+def unset_options(launch: Launch) -> Iterator[str]:
+    """The options of the run's plugins that nobody set, secrets left out, with their defaults."""
+    from dataclasses import fields
+
+    from slime_core.plugins.options import is_secret, to_json
+
+    for plugin, options in launch.bound.plugin_options.items():
+        given = launch.config.plugin.get(plugin, {})
+        known = [] if options is None else [f for f in fields(options) if f.init]
+        unset = [f.name for f in known if f.name not in given and not is_secret(f)]
+        if unset:
+            yield f"[plugin.{plugin}]"
+        for name in unset:
+            default = to_json(getattr(options, name))
+            yield f"{name} is not set" if default is None else f"{name} = {toml.value(default)}"
+
+
 def _comment(title: str, lines: Iterator[str]) -> str:
     return "\n".join([f"# {title}", *(f"#   {line}" for line in lines)]) + "\n"
 
@@ -95,6 +109,7 @@ def dry_run(launch: Launch, raw: config.Raw, loaded: Sequence[LoadedPlugin]) -> 
     tree = config.to_dict(launch.config, secrets(loaded))
     plan = launch.plan.to_json()
     print(toml.document(tree, sources(raw, loaded)))
+    print(_comment("options of plugins that nobody set", unset_options(launch)))
     print(_comment("plan", plan_lines(json.loads(plan) if isinstance(plan, str) else plan)))
     print(_comment("placement", placement(launch.config, visible_gpus())), flush=True)
     preflight(launch)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from slime_core.config import Raw
+    from slime_core.plugins import Policy
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -22,6 +23,7 @@ usage: slime --plugin NAME --model DIR [options]    start a run
        slime --resume RUN [options]                 go on with a run
        slime doctor                                 check this machine
        slime plugins COMMAND                        look after plugins
+       slime rollouts RUN                           read what a model wrote
        slime demo                                   see a tiny model learn
        slime --help                                 all options
        slime --version                              the version"""
@@ -55,6 +57,10 @@ def _dispatch(argv: list[str]) -> int:
         from slime_core.cli.plugins.main import main as plugins
 
         return plugins(argv[1:])
+    if argv[0] == "rollouts":
+        from slime_core.cli.rollouts.main import main as rollouts
+
+        return rollouts(argv[1:])
     if argv[0] == "demo":
         from slime_core.demo.main import main as demo
 
@@ -83,8 +89,16 @@ def _help(raw: Raw) -> int:
     if raw.plugins:
         from slime_core.cli.plugin_help import plugin_help
 
-        print("\n" + plugin_help(raw.plugins), end="")
+        print("\n" + plugin_help(raw.plugins, _policy(raw, raw.plugins)), end="")
     return 0
+
+
+def _policy(raw: Raw, asked: Sequence[str]) -> Policy:
+    """What may be loaded, as far as it was said before any plugin is known."""
+    from slime_core.plugins import Policy
+
+    block, trusted = raw.stated("block") or (), raw.stated("trust") or ()
+    return Policy.of(block, raw.stated("locked"), trusted, asked)
 
 
 def _start(raw: Raw) -> int:
@@ -101,16 +115,15 @@ def _start(raw: Raw) -> int:
         from slime_core.observe.rundir import RunDir
 
         raw = config.resume(raw, RunDir.open(raw.resume).config_file)
-    policy = plugins.Policy.of(
-        raw.stated("block") or (), raw.stated("locked"), raw.stated("trust") or ()
-    )
-    loaded = plugins.load(config.named(raw), policy=policy)
+    asked = config.named(raw)
+    loaded = plugins.load(asked, policy=_policy(raw, asked))
     raw = plugins.with_environment(raw, loaded)
     defaults = plugins.collect_defaults(loaded)
     resolved = config.resolve(raw, defaults)
     with told_where(raw):
         plan, bound = plugins.bind(resolved, loaded)
-        launch = Launch(resolved, plan, bound, raw.resume)
+        settled = plugins.with_absolute_paths(resolved, bound)
+        launch = Launch(settled, plan, bound, raw.resume)
         if raw.dry_run:
             from slime_core.cli.dry_run import dry_run
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from slime_core.plugins.loading import LoadedPlugin
+    from slime_core.plugins.policy import Policy
 
 _COLUMN = 34
 _WIDTH = 100
@@ -53,7 +54,7 @@ def _options(plugin: LoadedPlugin) -> Iterator[str]:
         yield _entry(flag, f"{field.metadata.get('help', '')}{_default(field)}")
 
 
-def plugin_help(names: Sequence[str]) -> str:
+def plugin_help(names: Sequence[str], policy: Policy | None = None) -> str:
     """The options of the named plugins, as the help shows them. Imports the plugins.
 
     Raises:
@@ -63,6 +64,6 @@ def plugin_help(names: Sequence[str]) -> str:
 
     parts = (
         "\n".join([f"options of plugin {plugin.display}:", *_options(plugin)])
-        for plugin in plugins.load(names)
+        for plugin in plugins.load(names, policy=policy)
     )
     return "\n\n".join(parts) + "\n"

@@ -28,6 +28,7 @@ slime --plugin NAME --model DIR [options]
        slime --resume RUN [options]
        slime doctor [--json]
        slime plugins COMMAND [options]
+       slime rollouts RUN [options]
        slime demo [options]
        slime --help | --version"""
 
@@ -48,6 +49,9 @@ environment only. --use and --reward-weight are merged by name; any other list i
 
 _RUN_FLAGS: Final = ("--config", "--resume", "--dry-run", "--help", "--version")
 
+
+#: Words that say no; the flags have it in front, as in ``--no-colocate``.
+_DENIALS: Final = frozenset({"no", "not", "without", "disable", "skip"})
 
 _METAVARS: Final[dict[Any, str]] = {
     int: "N",
@@ -131,20 +135,43 @@ def parser() -> argparse.ArgumentParser:
 
 def flags() -> list[str]:
     """Every flag that the core owns, with the ``--no-`` forms."""
-    own = [s.flag for s in settings().values()]
-    negated = [f"--no-{s.flag[2:]}" for s in settings().values() if s.type is bool]
-    return [*_RUN_FLAGS, *own, *negated]
+    return [*_RUN_FLAGS, *(s.flag for s in settings().values()), *negated()]
+
+
+def negated() -> list[str]:
+    """The ``--no-`` forms of the core's switches."""
+    return [f"--no-{s.flag[2:]}" for s in settings().values() if s.type is bool]
 
 
 def _unknown(token: str) -> Exception:
     name = token.partition("=")[0]
     if not name.startswith("-"):
-        hint = did_you_mean(token, ("doctor", "demo", "plugins"))
+        hint = _switch_hint(token) or did_you_mean(token, ("doctor", "demo", "plugins"))
         return config_error(f'command line: "{token}" belongs to no option{hint}')
-    head, dash, tail = name[2:].partition("-")
+    no = "no-" if name.startswith("--no-") else ""
+    head, dash, tail = name[2:].removeprefix(no).partition("-")
     table = nearest(head, PASS_THROUGH, cutoff=0.8) if dash else None
-    hint = f"; did you mean --{table}-{tail}?" if table else did_you_mean(name, flags())
+    hint = f"; did you mean --{no}{table}-{tail}?" if table else _nearest_flag(name)
     return config_error(f"command line: {name} is not an option{hint}")
+
+
+def _nearest_flag(name: str) -> str:
+    """The flag that was probably meant; never the positive form to a name that says no."""
+    words = name[2:].split("-")
+    if not _DENIALS.intersection(words):
+        return did_you_mean(name, flags())
+    meant = "-".join(word for word in words if word not in _DENIALS)
+    setting = next((s for s in settings().values() if s.flag == f"--{meant}"), None)
+    if setting is not None and setting.type is not bool:
+        return f"; --{meant} takes a value and has no negative form"
+    return did_you_mean(f"--no-{meant}", negated())
+
+
+def _switch_hint(token: str) -> str:
+    """What to say to the value of a switch, which takes none."""
+    if token.lower() not in ("true", "false", "on", "off", "yes", "no"):
+        return ""
+    return "; a switch is --NAME or --no-NAME, without a value"
 
 
 def _typed(found: argparse.Namespace) -> dict[Key, Any]:
@@ -176,8 +203,10 @@ def parse(argv: Sequence[str]) -> Raw:
     core, raw_options = split(argv)
     found, unknown = parser().parse_known_args(core)
     if found.help:
-        names = getattr(found, "plugins", [])
-        return Raw((Layer(COMMAND_LINE, {("plugins",): names}),), help=True)
+        lists: dict[Key, Any] = {
+            (name,): getattr(found, name, []) for name in ("plugins", "block", "trust")
+        }
+        return Raw((Layer(COMMAND_LINE, lists),), help=True)
     if unknown:
         raise _unknown(unknown[0])
     resume, file = _path("--resume", found.resume), _path("--config", found.config)

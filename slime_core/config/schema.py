@@ -55,6 +55,9 @@ class RolloutConfig:
         at_most=1,
     )
     save: bool = opt(True, "write every rollout to the run directory")
+    save_format: Literal["jsonl.zst", "jsonl"] = opt(
+        "jsonl.zst", "form of saved rollouts: JSON lines, compressed or not"
+    )
     replay: Path | None = opt(None, "folder of saved rollouts, for --debug-train-only")
 
 
@@ -160,6 +163,10 @@ class ObserveConfig:
 
     progress: bool = opt(True, "draw a progress display when the output is a terminal")
     report: bool = opt(True, "write report.html into the run directory")
+    timeline: bool = opt(True, "write timeline.json, for Perfetto, into the run directory")
+    timeline_samples: int = opt(
+        64, "samples a step in the timeline, half of them the slowest; 0 is none", at_least=0
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,12 +83,13 @@ def sft_options(settings: Settings) -> list[str]:
     return _words(options)
 
 
-def rl_options(settings: Settings, model: Path) -> list[str]:
+def rl_options(settings: Settings, model: Path, gpus: int = 0) -> list[str]:
     """Options of the reinforcement learning: 32 prompts of 8 samples a step, in 4 updates.
 
     Args:
         settings: What the demo was asked for.
         model: The model after the cold start.
+        gpus: GPUs that the run will find; trainer and server have to share a single one.
     """
     options = {
         "--plugin": "math_dapo",
@@ -113,7 +114,8 @@ def rl_options(settings: Settings, model: Path) -> list[str]:
         "--checkpoint-every": 0,
     }
     control = ["--plugin", "random_reward", "--reward-weight", "math_dapo=0"]
-    return _words(options) + (control if settings.random_reward else [])
+    shared = ["--colocate"] if gpus == 1 else []
+    return _words(options) + shared + (control if settings.random_reward else [])
 
 
 def serve_command(model: Path, gpu: bool) -> list[str]:

@@ -13,11 +13,13 @@ from typing import Final, NoReturn
 
 from slime_hookspecs.errors import ConfigError, PluginError
 
+from slime_core.cli.wording import count
 from slime_core.demo.commands import SFT_BATCH, SLIME, Settings, rl_options, sft_options
 from slime_core.demo.data import write_sloppy_sft
 from slime_core.demo.process import run_stage
 from slime_core.demo.result import Result, collect, lines
 from slime_core.observe.rundir import RunDir
+from slime_core.placement.layout import local_gpus
 
 Say = Callable[[str], None]
 
@@ -63,8 +65,9 @@ def demo(settings: Settings, *, say: Say, quiet: bool = False) -> Result:
     say(f"2/3  cold start (SFT)    {settings.sft_updates} updates of {SFT_BATCH}, no servers")
     run_stage("cold start", [*SLIME, *sft_options(settings)], quiet=quiet)
     model = _trained(settings.sft_run)
-    say(f"3/3  RL                  {settings.steps} steps of 32 prompts x 8 samples")
-    run_stage("RL", [*SLIME, *rl_options(settings, model)], quiet=quiet)
+    steps = count(settings.steps, "step")
+    say(f"3/3  RL                  {steps} of 32 prompts x 8 samples")
+    run_stage("RL", [*SLIME, *rl_options(settings, model, local_gpus())], quiet=quiet)
     return collect(settings, made_s, time.monotonic() - began, gpu)
 
 

@@ -23,12 +23,15 @@ class Answer:
         logprobs: Log-prob of each under the distribution that it was drawn from, ``[n]``.
         finish: SGLang's word: ``stop``, ``length`` or ``abort``.
         weight_version: As the server reports it, ``None`` where that is no number.
+        first_token_s: Seconds from the request's arrival to its first token, where the server says
+            so: with ``--sglang-enable-metrics``.
     """
 
     tokens: list[int]
     logprobs: list[float]
     finish: str
     weight_version: int | None
+    first_token_s: float | None = None
 
 
 def read(body: Mapping[str, Any]) -> Answer:
@@ -48,7 +51,8 @@ def read(body: Mapping[str, Any]) -> Answer:
             raise EngineError(
                 f"server wrote {meta['completion_tokens']} tokens but sent {len(tokens)} log-probs"
             )
-        return Answer(tokens, logprobs, meta["finish_reason"]["type"], _version(meta))
+        finish = meta["finish_reason"]["type"]
+        return Answer(tokens, logprobs, finish, _version(meta), _first_token_s(meta))
     except (KeyError, TypeError, IndexError) as error:
         raise EngineError(
             f"/generate answered without {error}: {str(body)[:500]}; is this an SGLang server?"
@@ -73,3 +77,10 @@ def _clamped(logprob: float) -> float:
 def _version(meta: Mapping[str, Any]) -> int | None:
     version = meta.get("weight_version")
     return int(version) if version is not None and str(version).isdecimal() else None
+
+
+def _first_token_s(meta: Mapping[str, Any]) -> float | None:
+    arrived, first = meta.get("request_received_ts"), meta.get("prefill_finished_time")
+    if not isinstance(arrived, float) or not isinstance(first, float):
+        return None
+    return max(0.0, first - arrived)

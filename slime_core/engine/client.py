@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, final
 
@@ -16,10 +17,11 @@ from slime_hookspecs.trace import Trace
 
 from slime_core.engine import answer, control
 from slime_core.engine.address import ServingAddress
+from slime_core.engine.latency import Latencies
 from slime_core.engine.parsing import TAIL, Parsers
 from slime_core.engine.patience import Patience
 from slime_core.engine.sampling import budget, call_seed, merged
-from slime_core.engine.template import Template
+from slime_core.engine.template import Template, TemplateError
 from slime_core.engine.transport import Transport
 
 #: SGLang takes no prompt that leaves fewer tokens of the context than this.
@@ -44,6 +46,7 @@ _NO_PARSER: Final = (
     "--sglang-tool-call-parser a name, e.g. qwen25, llama3 or mistral"
 )
 _CHANGES_TURNS: Final = "the chat template does not keep earlier turns of the model as they are"
+_NO_TURN: Final = "the trace does not end with a turn of the model, so there is none to go on from"
 _NO_SERVERS: Final = "this run has no servers (--engine-servers 0), so nothing can be generated"
 
 
@@ -81,6 +84,7 @@ class EngineClient:
         weight_version: Version of the weights that the servers hold now; its owner sets it.
         aborts: How often all requests were told to end by ``abort_all``.
         gateway: Where agents speak to, if any; its owner sets it.
+        latencies: How long requests took.
     """
 
     def __init__(
@@ -103,6 +107,7 @@ class EngineClient:
         self.weight_version = 0
         self.aborts = 0
         self.gateway: AgentGateway | None = None
+        self.latencies = Latencies()
         self._transport = Transport(address.router_url, retries, patience) if address else None
         self._background: set[asyncio.Task[Any]] = set()
         self._asking = 0
@@ -259,6 +264,13 @@ class Session:
 
     async def generate(self, trace: Trace, sampling: Sampling | None = None) -> StopReason:
         """Continue the trace and append what the model writes, as ``Engine.generate`` says."""
+        began, length = time.perf_counter(), len(trace)
+        stop = await self._generate(trace, sampling)
+        if stop is not StopReason.ABORTED and len(trace) > length:
+            self._client.latencies.add(time.perf_counter() - began, len(trace) - length)
+        return stop
+
+    async def _generate(self, trace: Trace, sampling: Sampling | None) -> StopReason:
         client = self._client
         wanted = budget(client.defaults, sampling)
         end = client.context_length if wanted is None else len(trace) + wanted
@@ -287,6 +299,8 @@ class Session:
             return StopReason.CONTEXT
         parameters["max_new_tokens"] = min(room, wanted)
         found = await self._request(trace, parameters)
+        if found.first_token_s is not None:
+            client.latencies.add_first_token(found.first_token_s)
         version = client.weight_version if found.weight_version is None else found.weight_version
         trace.append_sampled(found.tokens, found.logprobs, version)
         return answer.stop_reason(found, wanted)
@@ -325,8 +339,12 @@ class Session:
         tools: Sequence[dict[str, Any]] | None = None,
     ) -> list[int]:
         """Token ids to append after a turn of the model, as ``Engine.extend`` says."""
-        template = self._client.template
-        added = template.added(messages, new, tools, {}, trace.last_turn[-1])
+        if not (turn := trace.last_turn):
+            raise EngineError(_NO_TURN)
+        try:
+            added = self._client.template.added(messages, new, tools, {}, turn[-1])
+        except TemplateError as error:
+            raise EngineError(str(error)) from error
         if added is None:
             raise EngineError(_CHANGES_TURNS)
         return added

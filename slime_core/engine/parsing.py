@@ -15,7 +15,7 @@ from slime_core.engine.template import Template
 #: What a template writes last where it opens the model's reasoning itself.
 THINK: Final = "<think>"
 #: Tokens before a turn in which that is looked for.
-TAIL: Final = 4
+TAIL: Final = 8
 
 
 @final
@@ -46,10 +46,20 @@ class Parsers:
             turn: Tokens of the turn as sampled.
             tools: Tools that it was offered.
         """
+        return self.message(self.text(template, turn, tools), tools, self.opened(template, before))
+
+    def text(
+        self, template: Template, turn: Sequence[int], tools: Sequence[dict[str, Any]] | None
+    ) -> str:
+        """Text of a turn without the token that ended it; calls keep their special tokens."""
         with_calls = bool(self.tool_calls and tools)
-        text = template.decode(template.words(turn), special=with_calls)
-        tail = template.decode(before[-TAIL:], special=True) if self.reasoning else ""
-        return self.message(text, tools, tail.rstrip().endswith(THINK))
+        return template.decode(template.words(turn), special=with_calls)
+
+    def opened(self, template: Template, before: Sequence[int]) -> bool:
+        """Whether the prompt, of which the last few tokens are given, opens the reasoning."""
+        if not self.reasoning:
+            return False
+        return template.decode(before[-TAIL:], special=True).rstrip().endswith(THINK)
 
     def message(self, text: str, tools: Sequence[dict[str, Any]] | None, opened: bool) -> Message:
         """The assistant message in some text, arguments as JSON text.
@@ -117,8 +127,6 @@ def _parser_of_calls(name: str, tools: Sequence[dict[str, Any]]) -> Any:
 
 
 def _call(name: str, arguments: str) -> dict[str, Any]:
-    return {
-        "id": f"call_{uuid.uuid4().hex[:24]}",
-        "type": "function",
-        "function": {"name": name, "arguments": arguments},
-    }
+    # An escape such as \ud83d on its own is JSON, but no text that could be sent.
+    function = {"name": name, "arguments": arguments.encode(errors="replace").decode()}
+    return {"id": f"call_{uuid.uuid4().hex[:24]}", "type": "function", "function": function}

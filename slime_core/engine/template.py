@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, final
 
@@ -93,10 +94,19 @@ class Template:
         """Text of tokens; ``special`` keeps special ones."""
         return str(self._tokenizer.decode(list(tokens), skip_special_tokens=not special))
 
+    def at_least(self, characters: int) -> int:
+        """Fewest tokens that a text of so many characters can be."""
+        return -(-characters // self._longest)
+
     def words(self, turn: Sequence[int]) -> Sequence[int]:
         """The tokens of a turn without the special one that ended it."""
         ended = bool(turn) and turn[-1] in self._tokenizer.all_special_ids
         return turn[:-1] if ended else turn
+
+    @functools.cached_property
+    def _longest(self) -> int:
+        """Most characters of a token."""
+        return max(map(len, self._tokenizer.get_vocab()))
 
     def _encode(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False))

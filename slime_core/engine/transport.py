@@ -104,6 +104,20 @@ class _Course:
 
 
 @final
+class RefusedError(EngineError):
+    """A server refused the request itself, with status 400.
+
+    Args:
+        message: What was asked of whom, and what was answered.
+        reason: The server's own words.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@final
 class Transport:
     """One pool of connections, made when first used, for all requests of a process.
 
@@ -152,6 +166,7 @@ class Transport:
             read: Makes the result of the answer's JSON; raises ``EngineError`` where it cannot.
 
         Raises:
+            RefusedError: the answer was 400.
             EngineError: no good answer, with the last status and text.
         """
         course = _Course(self._retries, self._patience)
@@ -161,7 +176,10 @@ class Transport:
                 return found.content
             pause_s = course.pause_s(found)
             if pause_s is None:
-                raise EngineError(f"POST {self._base_url}{path}{course.complaint(found)}")
+                message = f"POST {self._base_url}{path}{course.complaint(found)}"
+                if found.status == 400:
+                    raise RefusedError(message, _reason(found.content))
+                raise EngineError(message)
             await asyncio.sleep(pause_s)
             if before_retry and found.kind != "untaken":
                 before_retry()
@@ -218,3 +236,11 @@ def _answer(path: str, content: bytes, read: Callable[[Any], Any] | None) -> _Tr
         return _Try("answered", read(value) if read else value)
     except EngineError as error:
         return _Try("lost", str(error), 200)
+
+
+def _reason(text: str) -> str:
+    """The message in a server's refusal, or all of it where that is not SGLang's JSON."""
+    try:
+        return str(orjson.loads(text)["error"]["message"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return text

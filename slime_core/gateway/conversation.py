@@ -6,16 +6,18 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol, final
 
 from slime_hookspecs.engine import Sampling
 from slime_hookspecs.records import StopReason
 from slime_hookspecs.trace import Trace
 
-from slime_core.engine.parsing import Parsers
+from slime_core.engine import forced
+from slime_core.engine.parsing import TAIL, Parsers
 from slime_core.engine.template import Template
 from slime_core.gateway import messages as history
-from slime_core.gateway.errors import ApiError
+from slime_core.gateway.errors import ApiError, bad, too_long
 from slime_core.gateway.messages import Key, Message
 
 
@@ -41,6 +43,7 @@ class Turn:
         prompt_tokens: Tokens before it.
         tokens: Its tokens as sampled, ``[n]``.
         logprobs: Their log-probs, ``[n]``.
+        stopped_at: The stop string that ended it, which is in the tokens and not in the message.
     """
 
     message: Message
@@ -48,6 +51,7 @@ class Turn:
     prompt_tokens: int
     tokens: tuple[int, ...]
     logprobs: tuple[float, ...]
+    stopped_at: str | None = None
 
 
 @final
@@ -121,12 +125,29 @@ class Conversation:
         Raises:
             ApiError: the conversation cannot be rendered, or does not fit.
         """
-        start = history.start_key(tools, dict(arguments))
-        keys = list(history.keys(start, messages))
-        parent, begun = self._begin(messages, keys, tools, arguments)
+        parent, begun, keys = self._begin(messages, tools, arguments)
+        if parent is None and self._turns:
+            self._counts["gateway/branches"] += 1
+        if forced.FIELD in sampling.extra:
+            self._check_forced(begun)
+            self._counts["gateway/forced_calls"] += choices
         asked = _Asked(messages, keys[-1], tools)
         work = (self._write(begun.copy(), sampling, parent, asked) for _ in range(choices))
         return list(await asyncio.gather(*work))
+
+    def count(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[dict[str, Any]] | None,
+        arguments: Mapping[str, Any],
+    ) -> int:
+        """Tokens that ``chat`` would ask the model to go on from.
+
+        Raises:
+            ApiError: the conversation cannot be rendered, or does not fit.
+        """
+        _, begun, _ = self._begin(messages, tools, arguments)
+        return len(begun)
 
     async def complete(
         self, prompt: str | Sequence[int], sampling: Sampling, choices: int
@@ -136,6 +157,7 @@ class Conversation:
         Raises:
             ApiError: the prompt does not fit.
         """
+        self._check_size(len(prompt))
         parent, begun, text = self._resume(prompt)
         work = (self._continue(begun.copy(), sampling, parent, text) for _ in range(choices))
         return list(await asyncio.gather(*work))
@@ -143,11 +165,13 @@ class Conversation:
     def _begin(
         self,
         messages: Sequence[Message],
-        keys: Sequence[Key],
         tools: Sequence[dict[str, Any]] | None,
         arguments: Mapping[str, Any],
-    ) -> tuple[_Node | None, Trace]:
-        """The turn that the messages go on from, if any, and the trace to continue."""
+    ) -> tuple[_Node | None, Trace, Sequence[Key]]:
+        """The turn that the messages go on from, if any, the trace to continue, and all keys."""
+        self._check_size(sum(len(message["content"]) for message in messages))
+        start = history.start_key(tools, dict(arguments))
+        keys = list(history.keys(start, messages))
         for place in range(len(messages) - 2, -1, -1):
             if (node := self._nodes.get(keys[place])) is None:
                 continue
@@ -157,12 +181,10 @@ class Conversation:
             if added is not None:
                 trace = node.trace.copy()
                 trace.append_observed(added)
-                return node, trace
-        if self._turns:
-            self._counts["gateway/branches"] += 1
+                return node, trace, keys
         trace = Trace()
         trace.append_prompt(self._template.whole(messages, tools, arguments))
-        return None, trace
+        return None, trace, keys
 
     def _resume(self, prompt: str | Sequence[int]) -> tuple[_Node | None, Trace, str]:
         if isinstance(prompt, str):
@@ -180,26 +202,48 @@ class Conversation:
         trace.append_prompt(tokens) if node is None else trace.append_observed(rest)
         return node, trace, text
 
+    def _check_size(self, characters: int) -> None:
+        """Refuse what cannot fit before it costs anything.
+
+        Raises:
+            ApiError: so many characters, or tokens, are more than the context holds.
+        """
+        most = self._writer.context_length
+        if characters > most and (least := self._template.at_least(characters)) > most:
+            raise too_long(most, f"at least {least}")
+
+    def _check_forced(self, begun: Trace) -> None:
+        if self._parsers.opened(self._template, _last(begun, TAIL)):
+            raise bad(
+                "tool_choice forces a call, and the prompt has the model think first; switch that "
+                'off, as with {"chat_template_kwargs": {"enable_thinking": false}}',
+                "tool_choice",
+            )
+
     async def _write(
         self, trace: Trace, sampling: Sampling, parent: _Node | None, asked: _Asked
     ) -> Turn:
-        before = trace.tokens
+        length, opened = len(trace), self._parsers.opened(self._template, _last(trace, TAIL))
         stop, tokens, logprobs = await self._generate(trace, sampling)
-        message = self._parsers.read(self._template, before, tokens, asked.tools)
+        text = self._parsers.text(self._template, tokens, asked.tools)
+        text, stopped_at = _cut(text, stop, sampling)
+        message = self._parsers.message(text, asked.tools, opened)
         (normal,) = history.normal([message])
         node = _Node(trace, [*asked.messages, normal])
         self._add(node, parent)
         self._nodes[history.next_key(asked.key, normal)] = node
-        return Turn(message, stop, len(before), tokens, logprobs)
+        return Turn(message, stop, length, tokens, logprobs, stopped_at)
 
     async def _continue(
         self, trace: Trace, sampling: Sampling, parent: _Node | None, prompt: str
     ) -> Turn:
-        before = len(trace)
+        length = len(trace)
         stop, tokens, logprobs = await self._generate(trace, sampling)
         text = self._template.decode(self._template.words(tokens), special=False)
+        # Who goes on from here writes the stop string, which the model wrote itself, into the text.
         self._add(_Node(trace, (), prompt + text if prompt else ""), parent)
-        return Turn({"text": text}, stop, before, tokens, logprobs)
+        text, stopped_at = _cut(text, stop, sampling)
+        return Turn({"text": text}, stop, length, tokens, logprobs, stopped_at)
 
     async def _generate(
         self, trace: Trace, sampling: Sampling
@@ -211,17 +255,32 @@ class Conversation:
             raise ApiError(503, "the run ended this sample", code="aborted")
         written = trace.segments[known:]
         if not written:
-            raise ApiError(
-                400,
-                f"This model's maximum context length is {most} tokens, and the conversation has "
-                f"{before}",
-                code="context_length_exceeded",
-                param="messages",
-            )
-        return stop, written[0].tokens, written[0].logprobs
+            raise too_long(most, before)
+        # New weights in the middle of an answer begin a segment of their own.
+        tokens = tuple(chain.from_iterable(one.tokens for one in written))
+        return stop, tokens, tuple(chain.from_iterable(one.logprobs for one in written))
 
     def _add(self, node: _Node, parent: _Node | None) -> None:
         self._counts["gateway/turns"] += 1
         if parent is not None:
             parent.followed = True
         self._turns.append(node)
+
+
+def _last(trace: Trace, count: int) -> list[int]:
+    """The last few tokens of a trace, without a copy of all."""
+    tokens: list[int] = []
+    for segment in reversed(trace.segments):
+        tokens[:0] = segment.tokens[-(count - len(tokens)) :]
+        if len(tokens) >= count:
+            break
+    return tokens
+
+
+def _cut(text: str, stop: StopReason, sampling: Sampling) -> tuple[str, str | None]:
+    """The text before the first stop string, and which that is."""
+    if stop is not StopReason.STOP:
+        return text, None
+    found = [(at, one) for one in sampling.stop or () if (at := text.find(one)) >= 0]
+    at, stopped_at = min(found, default=(len(text), None))
+    return text[:at], stopped_at

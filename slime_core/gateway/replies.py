@@ -67,7 +67,7 @@ def completion_events(
     """The answer in pieces, as ``text_completion`` events."""
     head = _head("text_completion", model)
     for index, turn in enumerate(turns):
-        for piece in _pieces(turn.message["text"]):
+        for piece in pieces(turn.message["text"]):
             yield {**head, "choices": [{"index": index, "text": piece, "finish_reason": None}]}
         yield {**head, "choices": [{"index": index, "text": "", "finish_reason": _finish(turn)}]}
     if with_usage:
@@ -85,6 +85,12 @@ def usage(turns: Sequence[Turn]) -> dict[str, int]:
     written = sum(len(turn.tokens) for turn in turns)
     given = turns[0].prompt_tokens
     return {"prompt_tokens": given, "completion_tokens": written, "total_tokens": given + written}
+
+
+def pieces(text: str) -> Iterator[str]:
+    """Text as a stream sends it."""
+    for start in range(0, len(text), PIECE):
+        yield text[start : start + PIECE]
 
 
 def _head(kind: str, model: str) -> dict[str, Any]:
@@ -105,21 +111,16 @@ def _finish(turn: Turn) -> str:
 
 def _deltas(turn: Turn) -> Iterator[dict[str, Any]]:
     message = turn.message
-    for piece in _pieces(message.get("reasoning_content") or ""):
+    for piece in pieces(message.get("reasoning_content") or ""):
         yield {"reasoning_content": piece}
-    for piece in _pieces(message.get("content") or ""):
+    for piece in pieces(message.get("content") or ""):
         yield {"content": piece}
     for place, call in enumerate(message.get("tool_calls") or ()):
         function = call["function"]
         first = {"name": function["name"], "arguments": ""}
         yield {"tool_calls": [{**call, "index": place, "function": first}]}
-        for piece in _pieces(function["arguments"]):
+        for piece in pieces(function["arguments"]):
             yield {"tool_calls": [{"index": place, "function": {"arguments": piece}}]}
-
-
-def _pieces(text: str) -> Iterator[str]:
-    for start in range(0, len(text), PIECE):
-        yield text[start : start + PIECE]
 
 
 def _logprobs(turn: Turn, template: Template) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from slime_hookspecs.engine import Sampling
 
 from slime_core.gateway.errors import ApiError, bad
 
-Body = TypeVar("Body", bound="Common")
+Body = TypeVar("Body", bound=msgspec.Struct)
 
 #: Fields that SGLang's ``sampling_params`` calls by the same name and ``Sampling`` does not have.
 _EXTRA: Final = (
@@ -119,8 +119,30 @@ def parse(raw: bytes, kind: type[Body]) -> Body:
         raise bad(
             f"{place.strip('`$.') or 'body'}: {message}", place.strip("`$.") or None
         ) from None
-    _check(body)
     return body
+
+
+def check(body: Common) -> None:
+    """Refuse values that mean nothing, or are not served.
+
+    Raises:
+        ApiError: there is one.
+    """
+    if not 1 <= body.choices <= MAX_CHOICES:
+        raise bad(f"n is {body.n}; it must be from 1 to {MAX_CHOICES}", "n")
+    if body.budget is not None and body.budget < 1:
+        raise bad(f"max_tokens is {body.budget}; it must be at least 1", "max_tokens")
+    if body.temperature is not None and body.temperature < 0:
+        raise bad(f"temperature is {body.temperature}; it must not be negative", "temperature")
+    if isinstance(body, Completion) and (body.echo or body.suffix):
+        name = "echo" if body.echo else "suffix"
+        raise bad(f"{name} is not served here", name)
+    if isinstance(body, Chat) and not body.messages:
+        raise bad("messages is empty; at least one is needed", "messages")
+    if isinstance(body, Chat) and body.top_logprobs:
+        raise bad(
+            "top_logprobs is not served; logprobs gives those of the chosen tokens", "top_logprobs"
+        )
 
 
 def sampling(body: Common) -> Sampling:
@@ -138,35 +160,6 @@ def sampling(body: Common) -> Sampling:
         stop_token_ids=body.stop_token_ids,
         extra=extra,
     )
-
-
-def _check(body: Common) -> None:
-    if not 1 <= body.choices <= MAX_CHOICES:
-        raise bad(f"n is {body.n}; it must be from 1 to {MAX_CHOICES}", "n")
-    if body.budget is not None and body.budget < 1:
-        raise bad(f"max_tokens is {body.budget}; it must be at least 1", "max_tokens")
-    if body.temperature is not None and body.temperature < 0:
-        raise bad(f"temperature is {body.temperature}; it must not be negative", "temperature")
-    if isinstance(body, Completion) and (body.echo or body.suffix):
-        name = "echo" if body.echo else "suffix"
-        raise bad(f"{name} is not served here", name)
-    if isinstance(body, Chat):
-        _check_chat(body)
-
-
-def _check_chat(body: Chat) -> None:
-    if not body.messages:
-        raise bad("messages is empty; at least one is needed", "messages")
-    if body.tool_choice not in (None, "auto", "none"):
-        raise bad(
-            f"tool_choice is {body.tool_choice!r}; only 'auto' and 'none' are served, because "
-            f"forced tokens are not the model's own",
-            "tool_choice",
-        )
-    if body.top_logprobs:
-        raise bad(
-            "top_logprobs is not served; logprobs gives those of the chosen tokens", "top_logprobs"
-        )
 
 
 def _format(body: Chat) -> Mapping[str, Any]:

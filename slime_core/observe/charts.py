@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final, final
 
+from slime_core.engine.latency import BOUNDS, PREFIX
 from slime_core.observe.metrics import Row, names, series
 from slime_core.observe.names import REWARD, phase_times
-from slime_core.observe.svg import COLOURS, Series, line_chart, stacked_chart
+from slime_core.observe.svg import COLOURS, Series, histogram_chart, line_chart, stacked_chart
+
+HISTOGRAM: Final = "How long requests take"
 
 
 @final
@@ -77,6 +81,14 @@ CHARTS: Final = (
         prefix="time/",
     ),
     Chart(
+        "Request latency",
+        "Seconds from asking for a turn to having it: half, nine in ten and all but one in a "
+        "hundred took no longer.",
+        _matches(r"^latency/request_s_p\d+$"),
+        low=0.0,
+        prefix="latency/request_s_",
+    ),
+    Chart(
         "Rollout and trainer log-probs",
         "How far the server that sampled and the trainer disagree about the same tokens.",
         _matches(r"^train/.*(mismatch|logprob_diff|kl_rollout|rollout_kl)"),
@@ -103,6 +115,7 @@ def figures(rows: Sequence[Row]) -> Iterator[str]:
         found = _series(chart, rows)
         if found:
             yield _figure(chart, found)
+    yield from _histogram(rows)
 
 
 def legend(labels: Sequence[str]) -> str:
@@ -149,13 +162,33 @@ def _short(chart: Chart, name: str) -> str:
     return short.removesuffix("_s") if chart.prefix == "time/" else short
 
 
+def _histogram(rows: Sequence[Row]) -> Iterator[str]:
+    """How long all requests of the run took; nothing where there were none."""
+    counts = {
+        float(name.removeprefix(PREFIX)): sum(count for _, count in series(rows, name))
+        for name in names(rows)
+        if name.startswith(PREFIX)
+    }
+    if not any(counts.values()):
+        return
+    bounds = [b for b in (*BOUNDS, math.inf) if min(counts) <= b <= max(counts)]
+    bars = [("∞" if b == math.inf else f"{b:g}", counts.get(b, 0.0)) for b in bounds]
+    drawing = histogram_chart(bars, label=HISTOGRAM, unit="s")
+    yield _framed(HISTOGRAM, "Requests of the whole run by the seconds that they took.", drawing)
+
+
 def _figure(chart: Chart, found: Sequence[Series]) -> str:
     if chart.stacked:
         drawing = stacked_chart(found, label=chart.title)
     else:
         drawing = line_chart(found, label=chart.title, low=chart.low)
     names_shown = len(found) > 1 or chart.stacked
+    shown = legend([s.name for s in found]) if names_shown else ""
+    return _framed(chart.title, chart.caption, drawing, shown)
+
+
+def _framed(title: str, caption: str, drawing: str, legend: str = "") -> str:
     return (
-        f'<figure class="chart"><figcaption><h3>{chart.title}</h3><p>{chart.caption}</p>'
-        f"{legend([s.name for s in found]) if names_shown else ''}</figcaption>{drawing}</figure>"
+        f'<figure class="chart"><figcaption><h3>{title}</h3><p>{caption}</p>'
+        f"{legend}</figcaption>{drawing}</figure>"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,9 +14,11 @@ from slime_hookspecs import CheckpointEvent, RunEndEvent, RunInfo, TrainStepEven
 
 from slime_core.launch import Launch
 from slime_core.observe.metrics import MetricsWriter
+from slime_core.observe.names import REWARD
 from slime_core.observe.observers import Failures, Observers, Trackers
 from slime_core.observe.progress import Progress
 from slime_core.observe.rundir import RunDir
+from slime_core.observe.timeline import Timeline
 
 
 @final
@@ -34,6 +37,7 @@ class Journal:
     observers: Observers
     trackers: Trackers
     failures: Failures
+    timeline: Timeline
     steps_done: int = 0
     _row: dict[str, float] = field(default_factory=dict)
     _unfinished: tuple[int, dict[str, float]] | None = None
@@ -43,7 +47,8 @@ class Journal:
         """Show what is being done, and take its time as ``time/<name>_s``."""
         self.progress.phase(name)
         began = time.monotonic()
-        yield
+        with self.timeline.phase(name, step=self.steps_done):
+            yield
         self._row[f"time/{name}_s"] = time.monotonic() - began
 
     def add(self, metrics: Mapping[str, float]) -> None:
@@ -67,6 +72,7 @@ class Journal:
         if not metrics:
             return
         self.add({**metrics, "sync/weight_version": float(version)})
+        self.timeline.instant(f"weights {version}")
         self.observers.notify("slime_on_weights", WeightsEvent(step, version, dict(metrics)))
 
     def saved(self, step: int, path: Path) -> None:
@@ -95,6 +101,7 @@ class Journal:
         self.writer.append(step, row)
         self.trackers.log(step, row)
         if step >= 0:
+            self.timeline.counter("reward", mean=row.get(REWARD, math.nan))
             self.progress.step(step, row)
 
     def end_run(self, status: str, summary: Mapping[str, Any]) -> None:
@@ -113,7 +120,11 @@ def open_journal(launch: Launch, run_dir: RunDir, run: RunInfo, start: int) -> I
         stack.callback(trackers.close)
         bar = Progress(run.steps, launch.config.observe.progress, done=start)
         observers = Observers(launch.bound, run, failures)
-        journal = Journal(run_dir, writer, stack.enter_context(bar), observers, trackers, failures)
+        on = launch.config.observe.timeline
+        timeline = Timeline.begin(run_dir.path, "driver", on=on)
+        stack.callback(timeline.close, last=True)
+        shown = stack.enter_context(bar)
+        journal = Journal(run_dir, writer, shown, observers, trackers, failures, timeline, start)
         status = "error"
         try:
             yield journal

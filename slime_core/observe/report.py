@@ -67,7 +67,7 @@ def _header(
     status, steps = str(summary.get("status", "unfinished")), summary.get("steps_done", 0)
     facts = [
         f'<span class="status {escape(status)}">{escape(status)}</span>',
-        f"{steps} of {config.get('steps', '?')} steps",
+        f"{steps} of {config.get('steps', '?')} step{'s' * (config.get('steps') != 1)}",
         escape(f"model {Path(str(config.get('model'))).name}"),
         escape(" · ".join(_plugins(plan))),
     ]

@@ -8,6 +8,7 @@
       metrics.jsonl     one row a step
       summary.json      how it ended; see ``observe.summary``
       report.html       the same for a person
+      timeline.json     what every process did when, for Perfetto
       rollouts/         saved rollouts, one file a step
       checkpoints/      step_000020/ holds the run after 20 steps
       logs/             driver, servers, ranks

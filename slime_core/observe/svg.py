@@ -18,6 +18,7 @@ MOST_BARS: Final = 90
 COLOURS: Final = 8
 """The page defines ``--c0`` to ``--c7``."""
 _SMOOTH_FROM: Final = 24
+_MOST_BOUNDS: Final = 10
 
 
 @final
@@ -81,6 +82,33 @@ def stacked_chart(layers: Sequence[Series], *, label: str) -> str:
     return _svg(label, parts)
 
 
+def histogram_chart(bars: Sequence[tuple[str, float]], *, label: str, unit: str) -> str:
+    """Bars side by side, each with the upper bound of what it counts below its right edge.
+
+    Args:
+        bars: Bound and count of each, at least one count above 0.
+        label: What a screen reader says.
+        unit: Of the bounds.
+    """
+    highest = max(count for _, count in bars)
+    grid = max(1.0, _step(highest))
+    frame = _Frame(0.0, len(bars), 0.0, math.ceil(highest / grid) * grid, grid)
+    parts = [_grid(frame)]
+    every = math.ceil(len(bars) / _MOST_BOUNDS)
+    for place, (bound, count) in enumerate(bars):
+        left, right, top = frame.x(place), frame.x(place + 1), frame.y(count)
+        lower = f"more than {bars[place - 1][0]}, " if place else ""
+        parts.append(
+            f'<rect x="{left + 0.5:.1f}" y="{top}" width="{right - left - 1:.1f}" '
+            f'height="{frame.y(0.0) - top:.1f}" style="fill:var(--c0)"><title>'
+            f"{lower}at most {escape(bound)} {unit}: {number(count)}</title></rect>"
+        )
+        if place % every == every - 1:
+            text = f"{escape(bound)} {unit}"
+            parts.append(f'<text class="tick mid" x="{right}" y="{HEIGHT - 7}">{text}</text>')
+    return _svg(label, parts)
+
+
 def moving_mean(points: Points) -> list[tuple[int, float]]:
     """Mean of a window around each point, an eighth of all points wide."""
     half = max(1, len(points) // 16)
@@ -123,6 +151,16 @@ def _step(span: float) -> float:
 
 
 def _axes(frame: _Frame) -> str:
+    parts = [_grid(frame)]
+    first, last = math.ceil(frame.first), math.floor(frame.last)
+    every = max(1, round(_step(max(last - first, 1))))
+    for step in range(math.ceil(first / every) * every, last + 1, every):
+        x = frame.x(step)
+        parts.append(f'<text class="tick mid" x="{x}" y="{HEIGHT - 7}">{step}</text>')
+    return "".join(parts)
+
+
+def _grid(frame: _Frame) -> str:
     grid, parts = frame.grid, []
     count = round((frame.high - frame.low) / grid)
     for value in (frame.low + grid * i for i in range(count + 1)):
@@ -130,11 +168,6 @@ def _axes(frame: _Frame) -> str:
         parts.append(f'<path class="grid" d="M{_LEFT} {y}H{WIDTH - _RIGHT}"/>')
         text = number(0.0 if abs(value) < grid / 1000 else value)
         parts.append(f'<text class="tick end" x="{_LEFT - 7}" y="{y + 3.5:.1f}">{text}</text>')
-    first, last = math.ceil(frame.first), math.floor(frame.last)
-    every = max(1, round(_step(max(last - first, 1))))
-    for step in range(math.ceil(first / every) * every, last + 1, every):
-        x = frame.x(step)
-        parts.append(f'<text class="tick mid" x="{x}" y="{HEIGHT - 7}">{step}</text>')
     return "".join(parts)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, final
 
-_STEP: Final = re.compile(r"(\d+)")
+from slime_hookspecs.errors import SlimeError
+
+from slime_core.rollout import files
+
 _LONGEST: Final = 1200
 
 
@@ -32,16 +35,9 @@ def transcripts(rollouts: Path, each: int = 4) -> list[Transcript]:
 
     Files that cannot be read are left out: a report must not fail for them.
     """
-    by_step = sorted(_files(rollouts))
+    by_step = list(files.found(rollouts).items())
     ends = by_step[:1] + by_step[1:][-1:]
     return [t for step, file in ends for t in islice(_samples(step, file), each)]
-
-
-def _files(rollouts: Path) -> Iterator[tuple[int, Path]]:
-    for path in rollouts.glob("step_*.jsonl") if rollouts.is_dir() else ():
-        match = _STEP.search(path.name)
-        if match:
-            yield int(match[1]), path
 
 
 def _samples(step: int, file: Path) -> Iterator[Transcript]:
@@ -55,14 +51,11 @@ def _samples(step: int, file: Path) -> Iterator[Transcript]:
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
-    try:
-        with file.open("rb") as lines:
-            for line in lines:
-                row = json.loads(line)
-                if isinstance(row, dict):
-                    yield row
-    except (OSError, ValueError):
-        return
+    with contextlib.suppress(OSError, ValueError, SlimeError):
+        for line in files.lines(file):
+            row = json.loads(line)
+            if isinstance(row, dict) and row.get("fate", "trained") == "trained":
+                yield row
 
 
 def _transcript(step: int, row: dict[str, Any]) -> Transcript:

@@ -88,16 +88,22 @@ def check_resources(layout: Layout, config: Config, resources: dict[str, float])
     has = int(resources.get(kind, 0))
     if layout.bundles <= has:
         return
-    train = config.train
-    parts = [f"{len(layout.ranks)} trainer ranks (tp {train.tp} x pp {train.pp} x dp {train.dp})"]
+    train, ranks = config.train, _count(len(layout.ranks), "trainer rank")
+    parts = [f"{ranks} (tp {train.tp} x pp {train.pp} x dp {train.dp})"]
     if layout.accelerated:
         shared = "on the same GPUs" if config.colocate else "on GPUs of their own"
-        parts.append(f"{len(layout.servers)} servers of tp {config.engine.tp} {shared}")
+        servers = _count(len(layout.servers), "server")
+        parts.append(f"{servers} of tp {config.engine.tp} {shared}")
     cure = (
         "lower --train-tp, --train-pp, --train-dp or --engine-servers, use --colocate, or add nodes"
         if layout.accelerated
         else "lower --train-tp, --train-pp or --train-dp, or let ranks share cores: --ray-cpus N"
     )
     raise ConfigError(
-        f"the run needs {layout.bundles} {kind}s for {' and '.join(parts)}; Ray has {has}: {cure}"
+        f"the run needs {_count(layout.bundles, kind)} for {' and '.join(parts)}; "
+        f"Ray has {has}: {cure}"
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

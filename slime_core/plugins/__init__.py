@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from slime_core.plugins.installed import Plugin
     from slime_core.plugins.loading import LoadedPlugin, load
     from slime_core.plugins.options import build_options, options_type
+    from slime_core.plugins.paths import with_absolute_paths
     from slime_core.plugins.plan import Plan, PlannedPlugin, compare, differences
     from slime_core.plugins.policy import Policy
     from slime_core.plugins.requirements import check
@@ -54,6 +55,7 @@ __all__ = [
     "observe_plan",
     "options_type",
     "requested",
+    "with_absolute_paths",
     "with_environment",
 ]
 
@@ -67,6 +69,7 @@ _HOMES: Final = {
     "installed": ("Plugin",),
     "loading": ("LoadedPlugin", "load"),
     "options": ("build_options", "options_type"),
+    "paths": ("with_absolute_paths",),
     "plan": ("Plan", "PlannedPlugin", "compare", "differences"),
     "policy": ("Policy",),
     "requirements": ("check",),

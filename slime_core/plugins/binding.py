@@ -48,8 +48,9 @@ def bind(config: Config, loaded: Sequence[LoadedPlugin]) -> tuple[Plan, Bound]:
     """
     chosen = roles.chosen(config)
     role_only = {entry_name(one) for one in chosen.values()} - set(map(entry_name, config.plugins))
-    policy = Policy.of(config.block, config.locked, config.trust)
-    plugins = [verify(one) for one in _load_more(loaded, roles.requested(config), policy)]
+    asked = roles.requested(config)
+    policy = Policy.of(config.block, config.locked, config.trust, asked)
+    plugins = [verify(one) for one in _load_more(loaded, asked, policy)]
     whole = [plugin.name for plugin in plugins if plugin.name not in role_only]
     filled = roles.assign(chosen, plugins, whole)
     defaults = {role: one for role, one in roles.DEFAULTS.items() if role not in filled}
@@ -138,7 +139,7 @@ def _load_more(
 ) -> list[LoadedPlugin]:
     """The loaded plugins, then those of the spellings that are not among them."""
     found = find()
-    wanted = dict.fromkeys(pick(spelling, found) for spelling in spellings)
+    wanted = dict.fromkeys(pick(spelling, found, policy.blocks) for spelling in spellings)
     present = {one.plugin for one in loaded}
     together = list(dict.fromkeys([*(one.plugin for one in loaded), *wanted]))
     refuse_namesakes(together)
@@ -160,7 +161,10 @@ def _options(
                 f"[plugin.{name}]: this run has no plugin {name!r}{suggestion(name, names)}\n"
                 f"  plugins of this run: {listed(names)}; to add it: --plugin {name}"
             )
-    return {one.name: build_options(one.loaded, config.plugin.get(one.name, {})) for one in plugins}
+    return {
+        one.name: build_options(one.loaded, config.plugin.get(one.name, {}), anchored=True)
+        for one in plugins
+    }
 
 
 def _planned_options(plan: Plan, plugin: VerifiedPlugin, secrets: Tables) -> Any:

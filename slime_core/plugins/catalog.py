@@ -52,7 +52,7 @@ def catalog(blocks: Sequence[Rule] = (), shadowed: bool = False) -> list[Entry]:
         shadowed: Whether to add those that a folder earlier on the path hides.
     """
     visible = find()
-    names = Counter(plugin.name for plugin in visible)
+    names = Counter(plugin.name for plugin in visible if not blocker(plugin, blocks))
     versions = cache(installed.version)
     rows = [_entry(plugin, names, blocks, versions) for plugin in visible]
     if shadowed:

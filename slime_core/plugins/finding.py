@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 
 from slime_core.plugins import installed
+from slime_core.plugins.blocks import Rule, blocker
 from slime_core.plugins.installed import Plugin
-from slime_core.plugins.names import listed, split, suggestion
+from slime_core.plugins.names import split
 
 
 def find() -> tuple[Plugin, ...]:
@@ -19,8 +19,14 @@ def find() -> tuple[Plugin, ...]:
     return tuple(sorted(_visible(installed.entries()), key=order))
 
 
-def pick(spelling: str, found: Sequence[Plugin]) -> Plugin:
+def pick(spelling: str, found: Sequence[Plugin], rules: Sequence[Rule] = ()) -> Plugin:
     """The plugin that ``entry`` or ``dist-name:entry`` means.
+
+    Args:
+        spelling: What somebody wrote.
+        found: What ``find`` returned.
+        rules: Blocks and lists of trust. They settle a name that several distributions claim where
+            they leave one of them; a plugin that is alone is returned whatever they say.
 
     Raises:
         PluginError: nothing has this name, or several distributions claim it.
@@ -31,17 +37,24 @@ def pick(spelling: str, found: Sequence[Plugin]) -> Plugin:
         for plugin in found
         if plugin.name == name and distribution in (None, plugin.distribution)
     ]
+    if len(claims) > 1:
+        claims = [one for one in claims if not blocker(one, rules)] or claims
     if len(claims) != 1:
         from slime_hookspecs.errors import PluginError
 
-        raise PluginError(_claimed(name, claims) if claims else _unknown(spelling, found))
+        from slime_core.plugins.missing import unknown
+
+        raise PluginError(_claimed(name, claims, rules) if claims else unknown(spelling, found))
     return claims[0]
 
 
 def _visible(plugins: Iterable[Plugin]) -> Iterable[Plugin]:
-    """Those of each distribution's first location on ``sys.path``, which an import would take."""
+    """Those of each distribution's first location on ``sys.path``, which an import would take.
+
+    A folder that stands on the path twice gives each of them twice, and counts once.
+    """
     first: dict[str, str] = {}
-    for plugin in plugins:
+    for plugin in dict.fromkeys(plugins):
         if first.setdefault(plugin.distribution, plugin.location) == plugin.location:
             yield plugin
 
@@ -51,31 +64,7 @@ def order(plugin: Plugin) -> tuple[str, str, str]:
     return plugin.name, plugin.distribution, plugin.version
 
 
-def _unknown(spelling: str, found: Sequence[Plugin]) -> str:
-    distribution, name = split(spelling)
-    if others := [one for one in found if spelling in (one.module, one.distribution)]:
-        return _another_name(spelling, others)
-    known = {plugin.spelling if distribution else plugin.name for plugin in found}
-    target = distribution or f"slime-plugin-{name.replace('_', '-')}"
-    near = suggestion(spelling, known)
-    return (
-        f"unknown plugin {spelling!r}: nothing installed has this name{near}\n"
-        f"  installed in {sys.prefix}: {listed(known)}\n"
-        f"  to install it: pip install {target}"
-    )
-
-
-def _another_name(spelling: str, named: Sequence[Plugin]) -> str:
-    what = "distribution" if spelling == named[0].distribution else "module"
-    lines = [f"  {plugin.display}: --plugin {plugin.name}" for plugin in named]
-    first = (
-        f"unknown plugin {spelling!r}: this is the name of a {what}, "
-        f"and a plugin goes by that of its entry point"
-    )
-    return "\n".join([first, *lines])
-
-
-def _claimed(name: str, claims: Sequence[Plugin]) -> str:
+def _claimed(name: str, claims: Sequence[Plugin], rules: Sequence[Rule]) -> str:
     if len({plugin.distribution for plugin in claims}) == 1:
         versions = " and ".join(plugin.version for plugin in claims)
         one = claims[0]
@@ -84,7 +73,10 @@ def _claimed(name: str, claims: Sequence[Plugin]) -> str:
             f"as {versions}\n"
             f"  to mend it: pip uninstall {one.distribution} (until none is left), then install it"
         )
-    lines = [
-        f"  {plugin.distribution} {plugin.version}: --plugin {plugin.spelling}" for plugin in claims
-    ]
+    lines = [f"  {_choice(plugin, blocker(plugin, rules))}" for plugin in claims]
     return "\n".join([f"several distributions claim the plugin name {name!r}; pick one", *lines])
+
+
+def _choice(plugin: Plugin, block: Rule | None) -> str:
+    how = f"blocked by {block.display}" if block else f"--plugin {plugin.spelling}"
+    return f"{plugin.distribution} {plugin.version}: {how}"

@@ -11,9 +11,11 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.message import Message
 from email.parser import HeaderParser
 from pathlib import Path
 from typing import Any, Final, final
+from urllib.parse import unquote, urlsplit
 
 import importlib_metadata
 
@@ -70,6 +72,45 @@ class Plugin:
         return self.value.partition(":")[2].partition("[")[0].strip()
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder on this machine that a distribution was installed from: its author's, mostly.
+
+    Attributes:
+        folder: Where its pyproject.toml lies.
+        editable: Whether the code is imported from there; else it was copied.
+    """
+
+    folder: Path
+    editable: bool
+
+    @property
+    def install(self) -> str:
+        """The command that installs it again."""
+        return f"pip install {'-e ' * self.editable}{self.folder}"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """A distribution as it is installed, whether it has a plugin or not.
+
+    Attributes:
+        name: Its canonical name.
+        version: Its version.
+        requires: Its requirements, as in ``Requires-Dist``.
+        points: Its entry points: group, name and value.
+        modules: Its top-level modules, as far as it lists them.
+    """
+
+    name: str
+    version: str
+    requires: tuple[str, ...]
+    points: tuple[tuple[str, str, str], ...]
+    modules: tuple[str, ...]
+
+
 def entries() -> Iterator[Plugin]:
     """Every plugin of every distribution, in whatever order the file system gives."""
     for distribution in importlib_metadata.distributions():
@@ -83,6 +124,26 @@ def entry(distribution: str, name: str) -> Plugin | None:
     except importlib_metadata.PackageNotFoundError:
         return None
     return next((plugin for plugin in _entries_of(found) if plugin.name == name), None)
+
+
+def distributions() -> Iterator[Distribution]:
+    """Every distribution. Reads the metadata of all, so it is for messages only."""
+    for found in importlib_metadata.distributions():
+        head = _head(found)
+        if name := head["Name"]:
+            points = tuple((one.group, one.name, one.value) for one in found.entry_points)
+            requires = tuple(head.get_all("Requires-Dist") or ())
+            version, modules = head["Version"] or "", tuple(_top_level(found))
+            yield Distribution(canonical(name), version, requires, points, modules)
+
+
+def home(distribution: str) -> Home | None:
+    """The folder that a distribution was installed from; ``None`` where it came otherwise."""
+    direct: dict[str, Any] = json.loads(text(distribution, "direct_url.json") or "{}")
+    url = urlsplit(direct.get("url", ""))
+    if "dir_info" not in direct or url.scheme != "file":
+        return None
+    return Home(Path(unquote(url.path)), bool(direct["dir_info"].get("editable")))
 
 
 def modules(distribution: str) -> frozenset[str]:
@@ -144,8 +205,7 @@ def _entries_of(distribution: Any) -> Iterator[Plugin]:
     # A look at the text first: most distributions have no plugin, and parsing costs more.
     if f"[{ENTRY_POINT_GROUP}]" not in (distribution.read_text("entry_points.txt") or ""):
         return
-    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
-    head = HeaderParser().parsestr(text.partition("\n\n")[0])  # a readme follows, often a long one
+    head = _head(distribution)
     location = str(Path(str(distribution.locate_file(""))))
     for point in distribution.entry_points.select(group=ENTRY_POINT_GROUP):
         yield Plugin(
@@ -156,3 +216,15 @@ def _entries_of(distribution: Any) -> Iterator[Plugin]:
             requires=tuple(head.get_all("Requires-Dist") or ()),
             location=location,
         )
+
+
+def _head(distribution: Any) -> Message:
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    return HeaderParser().parsestr(text.partition("\n\n")[0])  # a readme follows, often a long one
+
+
+def _top_level(distribution: Any) -> Iterator[str]:
+    listed = (distribution.read_text("top_level.txt") or "").split()
+    record = distribution.read_text("RECORD") or ""
+    found = re.findall(r"^(\w+)(?:/__init__)?\.py,", record, re.MULTILINE)
+    return iter(listed or [name for name in found if not name.startswith("__")])

@@ -12,6 +12,7 @@ from typing import Any, final
 from slime_hookspecs import PluginError
 
 from slime_core.plugins import installed
+from slime_core.plugins.faults import cuda_message, import_message
 from slime_core.plugins.finding import find, pick
 from slime_core.plugins.installed import Plugin
 from slime_core.plugins.policy import Policy
@@ -66,7 +67,7 @@ def load(
     """
     known = find() if found is None else found
     allowed = Policy.of() if policy is None else policy
-    wanted = list(dict.fromkeys(pick(name, known) for name in names))
+    wanted = list(dict.fromkeys(pick(name, known, allowed.blocks) for name in names))
     refuse_namesakes(wanted)
     allowed.check(wanted, known)
     refuse_conflicts(wanted)
@@ -115,9 +116,9 @@ def import_plugin(plugin: Plugin, hidden: frozenset[str] = frozenset()) -> Loade
                 target = getattr(target, part)
     # A plugin's top-level code may raise anything, and sys.exit() in it must not end the host.
     except (Exception, SystemExit) as error:
-        raise PluginError(_import_message(plugin, error)) from error
+        raise PluginError(import_message(plugin, error)) from error
     if has_cuda() and not had_cuda:
-        raise PluginError(_cuda_message(plugin))
+        raise PluginError(cuda_message(plugin))
     return LoadedPlugin(plugin, target, hidden)
 
 
@@ -125,34 +126,3 @@ def has_cuda() -> bool:
     """Whether this process has initialised CUDA."""
     cuda = getattr(sys.modules.get("torch"), "cuda", None)
     return bool(cuda is not None and cuda.is_initialized())
-
-
-def _cuda_message(plugin: Plugin) -> str:
-    return (
-        f"plugin {plugin.display} initialises CUDA when it is imported, in every process\n"
-        f"  entry point {plugin.name} = {plugin.value} (module {plugin.module})\n"
-        f"  it may do so in its hooks only; look for a newer release: "
-        f"pip install --upgrade {plugin.distribution}"
-    )
-
-
-def _import_message(plugin: Plugin, error: BaseException) -> str:
-    what = f"{type(error).__name__}: {error}"
-    if isinstance(error, SystemExit):
-        what = f"it called sys.exit({error.code!r}) while it was imported"
-    return (
-        f"plugin {plugin.display} cannot be loaded from entry point "
-        f"{plugin.name} = {plugin.value} (module {plugin.module})\n"
-        f"  {what}\n"
-        f"  {_cure(plugin, error)}"
-    )
-
-
-def _cure(plugin: Plugin, error: BaseException) -> str:
-    missing = error.name if isinstance(error, ModuleNotFoundError) else None
-    if missing and missing.partition(".")[0] != plugin.module.partition(".")[0]:
-        return f"to mend it: install what provides the module {missing!r} (pip install ...)"
-    return (
-        f"to see all of it: python -c 'import {plugin.module}'; "
-        f"to mend it: pip install --force-reinstall {plugin.distribution}"
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -54,8 +55,12 @@ class Lock:
     plugins: tuple[LockedPlugin, ...]
 
     @classmethod
-    def read(cls, file: Path) -> Lock:
+    def read(cls, file: Path, asked: Sequence[str] = ()) -> Lock:
         """The lock in a file.
+
+        Args:
+            file: Where it lies.
+            asked: What the user called the plugins of the run, for the message.
 
         Raises:
             ConfigError: it cannot be read, or is no lock.
@@ -68,7 +73,7 @@ class Lock:
         except OSError as error:
             raise ConfigError(
                 f"--locked {file}: cannot be read: {error.strerror}\n"
-                f"  to write one: slime plugins lock --output {file}"
+                f"  to write one: {command(str(file), asked)}"
             ) from None
         except (ValueError, TypeError, KeyError) as error:
             raise ConfigError(f"--locked {file}: is no lock of plugins: {error}") from None
@@ -77,6 +82,11 @@ class Lock:
         """The text of the file, the same for the same plugins."""
         rows = sorted((asdict(one) for one in self.plugins), key=lambda row: list(row.values()))
         return json.dumps({"schema": SCHEMA, "plugins": rows}, indent=2) + "\n"
+
+
+def command(file: str, asked: Sequence[str]) -> str:
+    """The command that writes a lock for a run that asks for these plugins."""
+    return shlex.join(["slime", "plugins", "lock", *asked, "--output", file])
 
 
 def observe(plugin: Plugin) -> LockedPlugin:
@@ -91,8 +101,14 @@ def observe(plugin: Plugin) -> LockedPlugin:
     )
 
 
-def refuse_unlocked(plugins: Sequence[Plugin], lock: Lock) -> None:
-    """Raise ``PluginError`` with each way in which plugins are not what the lock holds."""
+def refuse_unlocked(plugins: Sequence[Plugin], lock: Lock, asked: Sequence[str] = ()) -> None:
+    """Raise ``PluginError`` with each way in which plugins are not what the lock holds.
+
+    Args:
+        plugins: Those to look at.
+        lock: What the lock holds.
+        asked: What the user called the plugins of the run, for the command that writes a new lock.
+    """
     lines = [line for plugin in plugins for line in _differences(plugin, lock.plugins)]
     if lines:
         raise PluginError(
@@ -100,8 +116,7 @@ def refuse_unlocked(plugins: Sequence[Plugin], lock: Lock) -> None:
                 [
                     f"--locked {lock.file}: what is installed is not what the lock holds",
                     *(f"  {line}" for line in lines),
-                    f"  install what it holds, or accept this: "
-                    f"slime plugins lock --output {lock.file}",
+                    f"  install what it holds, or accept this: {command(lock.file, asked)}",
                 ]
             )
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +91,14 @@ def ask(loaded: LoadedPlugin, hook: str, function: Callable[[], Any]) -> Any:
         ) from error
 
 
-def build_options(loaded: LoadedPlugin, table: Mapping[str, Any]) -> Any:
+def build_options(loaded: LoadedPlugin, table: Mapping[str, Any], *, anchored: bool = False) -> Any:
     """The plugin's options as an instance of its dataclass, or ``None`` if it has none.
 
     Args:
         loaded: The plugin.
-        table: Raw values by field, as TOML or the command line gives them.
+        table: Raw values by field, as TOML or the command line gives them, or as a plan holds them.
+        anchored: Whether paths become absolute: relative ones are in the current folder, as those
+            of the core's settings are. What a plan holds stays as it is.
 
     Raises:
         ConfigError: a key is unknown or a value does not fit its field.
@@ -104,17 +108,28 @@ def build_options(loaded: LoadedPlugin, table: Mapping[str, Any]) -> Any:
     for key in table:
         if key not in fields:
             raise ConfigError(
-                f"plugin {loaded.display} has no option {key!r}{suggestion(key, fields)}\n"
+                f"plugin {loaded.display} has no option {key!r}{_meant(loaded, key, fields)}\n"
                 f"  its options: {listed(fields)}"
             )
     if kind is None:
         return None
     hints = _hints(loaded, kind)
-    values = {key: _convert(loaded, fields[key], hints[key], value) for key, value in table.items()}
+    make = _anchored if anchored else _from_builtin
+    values = {
+        key: _convert(loaded, fields[key], hints[key], value, make) for key, value in table.items()
+    }
     try:
         return kind(**values)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"options of plugin {loaded.display}: {error}") from error
+
+
+def _meant(loaded: LoadedPlugin, key: str, fields: Iterable[str]) -> str:
+    """The option that was probably meant; for ``no_x`` the way to switch ``x`` off."""
+    if key.startswith("no_") and key.removeprefix("no_") in fields:
+        name = key.removeprefix("no_")
+        return f"; did you mean --no-{flag(loaded.name, name)[2:]}, in TOML {name} = false?"
+    return suggestion(key, fields)
 
 
 def public_options(loaded: LoadedPlugin, options: Any) -> dict[str, Any]:
@@ -161,12 +176,18 @@ def _fields(kind: type) -> list[dataclasses.Field[Any]]:
     return [field for field in dataclasses.fields(kind) if field.init]
 
 
-def _convert(loaded: LoadedPlugin, field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
+def _convert(
+    loaded: LoadedPlugin,
+    field: dataclasses.Field[Any],
+    hint: Any,
+    value: Any,
+    make: Callable[[type, Any], Any],
+) -> Any:
     _refuse_nested(loaded, field.name, hint, value)
-    # A flag that may be repeated was given once.
-    value = [value] if isinstance(value, str) and typing.get_origin(hint) is list else value
+    if isinstance(value, str):
+        value = _from_text(hint, value)
     try:
-        return msgspec.convert(value, hint, strict=False, dec_hook=_from_builtin)
+        return msgspec.convert(value, hint, strict=False, dec_hook=make)
     except msgspec.ValidationError as error:
         raise ConfigError(_misfit(loaded, field, hint, value, error)) from None
     except (TypeError, NotImplementedError) as error:
@@ -176,13 +197,33 @@ def _convert(loaded: LoadedPlugin, field: dataclasses.Field[Any], hint: Any, val
         ) from error
 
 
+def _from_text(hint: Any, text: str) -> Any:
+    """A text as the command line gives it, for a type that is none: one item of a list, a table."""
+    if typing.get_origin(hint) is list:
+        return [text]  # a flag that may be repeated was given once
+    if is_table(hint):
+        with contextlib.suppress(json.JSONDecodeError):
+            return json.loads(text)
+    return text
+
+
+def is_table(hint: Any) -> bool:
+    """Whether an option's type is a mapping or a dataclass, perhaps one that may be ``None``."""
+    kinds = [typing.get_origin(one) or one for one in (hint, *typing.get_args(hint))]
+    optional = kinds[0] in (typing.Union, types.UnionType)
+    return any(
+        isinstance(kind, type) and (issubclass(kind, Mapping) or dataclasses.is_dataclass(kind))
+        for kind in (kinds[1:] if optional else kinds[:1])
+    )
+
+
 def _misfit(
     loaded: LoadedPlugin, field: dataclasses.Field[Any], hint: Any, value: Any, error: Exception
 ) -> str:
     # msgspec's text may quote the value, which a secret must not show.
     found = ("a secret", "") if is_secret(field) else (repr(value), f" ({error})")
     expected = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
-    spelled = flag(loaded.name, field.name)
+    spelled = flag(loaded.name, field.name) + (""" '{"name": value}'""" if is_table(hint) else "")
     return (
         f"option {field.name!r} of plugin {loaded.display} is {found[0]}\n"
         f"  expected {expected}{found[1]}\n"
@@ -212,6 +253,12 @@ def _from_builtin(kind: type, value: Any) -> Any:
     if isinstance(value, kind):
         return value
     raise NotImplementedError(f"no way to make {kind.__name__} from {type(value).__name__}")
+
+
+def _anchored(kind: type, value: Any) -> Any:
+    """As ``_from_builtin``, with paths absolute. An empty text is a path that was not set."""
+    made = _from_builtin(kind, value)
+    return made.expanduser().absolute() if isinstance(made, Path) and value else made
 
 
 def to_json(value: Any) -> Any:

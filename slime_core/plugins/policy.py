@@ -25,14 +25,20 @@ class Policy:
     Attributes:
         blocks: What must not be, and lists of what alone may.
         lock: The only code that may be, or ``None`` for any.
+        asked: What the user called the plugins of the run, for messages.
     """
 
     blocks: tuple[Rule, ...] = ()
     lock: Lock | None = None
+    asked: tuple[str, ...] = ()
 
     @classmethod
     def of(
-        cls, block: Sequence[str] = (), locked: Path | None = None, trusted: Sequence[str] = ()
+        cls,
+        block: Sequence[str] = (),
+        locked: Path | None = None,
+        trusted: Sequence[str] = (),
+        asked: Sequence[str] = (),
     ) -> Policy:
         """What a configuration and the environment say.
 
@@ -40,7 +46,7 @@ class Policy:
             ConfigError: the lock cannot be read.
         """
         rules: tuple[Rule, ...] = (*read(block, "--block"), *trust.read(trusted, "--trust"))
-        return cls(rules, Lock.read(locked) if locked else None)
+        return cls(rules, Lock.read(locked, asked) if locked else None, tuple(asked))
 
     def check(self, plugins: Sequence[Plugin], found: Sequence[Plugin]) -> None:
         """Refuse plugins that were asked for and are not allowed. Imports none of them.
@@ -57,7 +63,7 @@ class Policy:
                     f"  take back the one or the other"
                 )
         if self.lock is not None:
-            refuse_unlocked(plugins, self.lock)
+            refuse_unlocked(plugins, self.lock, self.asked)
 
     def hidden(self, plugin: Plugin) -> frozenset[str]:
         """Hooks of a plugin that are blocked."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
@@ -14,6 +15,9 @@ from slime_core.plugins import installed
 from slime_core.plugins.installed import Plugin
 
 CONTRACT = "slime-hookspecs"
+
+Claim: TypeAlias = tuple[Plugin, Requirement]
+"""A plugin, and one thing that it requires."""
 
 
 def check(plugin: Plugin) -> Plugin:
@@ -34,18 +38,42 @@ def check(plugin: Plugin) -> Plugin:
 
 
 def conflicts(plugins: Iterable[Plugin]) -> list[tuple[Plugin, str]]:
-    """Each plugin whose requirement is not met and excludes what another one requires.
+    """Each plugin whose requirement is not met and cannot be, beside what other plugins require.
 
-    Requirements that are met are not looked at: they exclude nothing that is here.
+    There is one line for each distribution that they differ about, the same for each such plugin.
+    Requirements that are met are not held against each other: they exclude nothing that is here.
     """
-    wanted = [(plugin, one) for plugin in plugins for one in _readable(plugin)]
-    return [
-        (a, f"{a.display} needs {one}, {b.display} needs {other} ({have})")
-        for a, one in wanted
-        if (have := _shortfall(one)) is not None
-        for b, other in wanted
-        if a != b and _name(one) == _name(other) and not _agree(one.specifier, other.specifier)
-    ]
+    wanted: dict[str, list[Claim]] = {}
+    for plugin in plugins:
+        for one in _readable(plugin):
+            wanted.setdefault(_name(one), []).append((plugin, one))
+    found = []
+    for claims in wanted.values():
+        unmet = [claim for claim in claims if _shortfall(claim[1]) is not None]
+        losers = [claim for claim in unmet if _excluded(claim, claims)]
+        others = [claim for claim in claims if claim not in unmet and _excluded(claim, losers)]
+        found += [(plugin, _told(losers, others)) for plugin, _ in losers]
+    return list(dict.fromkeys(found))
+
+
+def _excluded(claim: Claim, others: Iterable[Claim]) -> bool:
+    """Whether another plugin's requirement leaves no release that would do for both."""
+    plugin, wanted = claim
+    return any(plugin != p and not _agree(wanted.specifier, one.specifier) for p, one in others)
+
+
+def _told(losers: Sequence[Claim], others: Sequence[Claim]) -> str:
+    """Who needs what, those whose need is not met first, and what is there."""
+    needs: dict[str, list[str]] = {}
+    for plugin, one in (*losers, *others):
+        needs.setdefault(str(one), []).append(plugin.display)
+    parts = [f"{_few(who)} need{'s' * (len(who) == 1)} {what}" for what, who in needs.items()]
+    return f"{', '.join(parts)} ({_shortfall(losers[0][1])})"
+
+
+def _few(names: Sequence[str]) -> str:
+    """The names, or the first and how many more there are."""
+    return " and ".join(names) if len(names) < 3 else f"{names[0]} and {len(names) - 1} others"
 
 
 def refuse_conflicts(plugins: Iterable[Plugin]) -> None:
@@ -122,13 +150,27 @@ def _check_contract(plugin: Plugin, needed: list[Requirement]) -> None:
     if not wanted:
         raise PluginError(
             f"plugin {plugin.display} does not say which version of the contract it was written "
-            f"for\n  its dependencies must list {CONTRACT}>={API_VERSION}; "
-            f"look for a newer release: pip install --upgrade {plugin.distribution}"
+            f"for\n  its dependencies must list {contract_range()}; "
+            + _release(
+                plugin, f"look for a newer release: pip install --upgrade {plugin.distribution}"
+            )
         )
     release = installed.version(CONTRACT) or API_VERSION
     for specifier in wanted:
         if not serves(specifier, API_VERSION, release):
             raise PluginError(_contract_message(plugin, specifier, release))
+
+
+def contract_range() -> str:
+    """What a plugin that is written today should require."""
+    major, minor = API_VERSION.split(".")
+    return f"{CONTRACT}>={API_VERSION},<{major}.{int(minor) + 1}"
+
+
+def _release(plugin: Plugin, user: str) -> str:
+    """Where requirements are mended: in the author's folder, or by a user with another release."""
+    home = installed.home(plugin.distribution)
+    return user if home is None else f"edit {home.folder}/pyproject.toml, then: {home.install}"
 
 
 def _contract_message(plugin: Plugin, wanted: SpecifierSet, release: str) -> str:
@@ -137,10 +179,12 @@ def _contract_message(plugin: Plugin, wanted: SpecifierSet, release: str) -> str
         for one in wanted
         if one.operator in (">=", ">", "==", "~=")
     )
-    target = "slime-rl slime-hookspecs" if newer else plugin.distribution
+    upgrade = "to mend it: pip install --upgrade"
+    host = f"{upgrade} slime-rl slime-hookspecs"
+    cure = host if newer else _release(plugin, f"{upgrade} {plugin.distribution}")
     return (
         f"plugin {plugin.display} needs {CONTRACT}{wanted}, this host serves {API_VERSION} "
-        f"({CONTRACT} {release})\n  to mend it: pip install --upgrade {target}"
+        f"({CONTRACT} {release})\n  {cure}"
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from slime_core.plugins.faults import by_origin
 from slime_core.plugins.installed import Plugin
 
 VARIABLE: Final = "SLIME_IMPORT_TIMEOUT_S"
@@ -70,11 +71,11 @@ def import_limit(plugin: Plugin, seconds: float) -> Iterator[None]:
 
 def crash_message(plugin: Plugin) -> str:
     """What is said where the process did not survive."""
+    cure = by_origin(plugin, f"to mend it: pip install --force-reinstall {plugin.distribution}")
     return (
         f"slime: error: plugin {plugin.display} ended the process while it was imported\n"
         f"  entry point {plugin.name} = {plugin.value} (module {plugin.module})\n"
-        f"  to look into it: slime plugins doctor {plugin.spelling}; "
-        f"to mend it: pip install --force-reinstall {plugin.distribution}\n"
+        f"  to look into it: slime plugins doctor {plugin.spelling}; {cure}\n"
     )
 
 

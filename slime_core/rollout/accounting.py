@@ -52,6 +52,7 @@ class Account:
         self._step = step
         self._limits = limits
         self._fates: Counter[str] = Counter(drawn=0, from_buffer=0, trained=0, kept=0)
+        self._rejected: Counter[str] = Counter()
         self._errors: Counter[tuple[str, str, str]] = Counter()
         self._examples: dict[tuple[str, str, str], SampleError] = {}
         self._too_long = ""
@@ -90,6 +91,8 @@ class Account:
         """A group that was seen is trained on, or not."""
         fate = "trained" if outcome.fate == "kept" else f"{outcome.fate}/{outcome.reason}"
         self._fates[fate] += 1
+        if outcome.fate == "kept":
+            self._rejected.update(sample.rejected for sample in outcome.group.scored)
         if outcome.reason == TOO_LONG and not self._too_long:
             tokens = max((len(sample.trace) for sample in outcome.group.samples), default=0)
             self._too_long = f"prompt {outcome.group.prompt.id!r} has {tokens} tokens"
@@ -120,11 +123,14 @@ class Account:
         return self._continued["tokens"] - self._continued["kept_tokens"]
 
     def metrics(self) -> dict[str, float]:
-        """The books, as ``prompts/...``, and what went on from step to step, as ``continued/...``.
+        """The books, as ``prompts/...``; what went on from step to step, as ``continued/...``.
 
-        The latter only where anything did.
+        The latter only where anything did, and ``samples/...`` only where a filter rejected any.
         """
         found = {f"prompts/{fate}": float(count) for fate, count in self._fates.items()}
+        if any(self._rejected):
+            for reason, count in self._rejected.items():
+                found[f"samples/rejected/{reason}" if reason else "samples/trained"] = float(count)
         if self._continued.total():
             found |= {f"continued/{name}": float(n) for name, n in self._continued.items()}
         return found

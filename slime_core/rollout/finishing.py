@@ -10,7 +10,7 @@ from typing import final
 from slime_hookspecs import Group
 
 from slime_core.rollout.contexts import Contexts, Scene
-from slime_core.rollout.filters import judge
+from slime_core.rollout.filters import judge, mark
 from slime_core.rollout.hooks import Hooks
 from slime_core.rollout.observers import Observers
 from slime_core.rollout.outcomes import Outcome, failure, judged
@@ -46,6 +46,7 @@ class Finishing:
         if self._evaluating:
             return Outcome(group, "kept")
         verdict = judge(group, [(hook, make(group.index)) for hook, make in self._filters])
+        mark(group.samples, verdict)
         for hook, make in self._watchers:
             await self._observers.tell(hook, group, verdict, make(group.index))
         return judged(group, verdict)

@@ -12,6 +12,7 @@ from typing import final
 from slime_hookspecs import Group, Sample, StopReason
 
 from slime_core.rollout.outcomes import Outcome
+from slime_core.rollout.times import Times
 
 
 @final
@@ -24,11 +25,13 @@ class Place:
             left.
         answer: What came back: the sample, or several; empty while generation is not done.
         scored: Whether the answer has its rewards, or its error.
+        times: How long all that took.
     """
 
     sample: Sample
     answer: list[Sample] = field(default_factory=list)
     scored: bool = False
+    times: Times = field(default_factory=Times)
 
     def interrupt(self, answer: list[Sample]) -> None:
         """The attempt was told to stop: keep a finished answer, else what can be continued.

@@ -14,6 +14,7 @@ from slime_core.rollout.episodes import Client, Episodes
 from slime_core.rollout.finishing import unchanged_if_cancelled
 from slime_core.rollout.flights import Flight, Place
 from slime_core.rollout.outcomes import Outcome
+from slime_core.rollout.recorder import Recorder
 
 Finish: TypeAlias = Callable[[Group], Awaitable[Outcome]]
 #: Seconds between two calls to abort: a request that was on its way meets the second one.
@@ -26,12 +27,18 @@ class InFlight:
     """Starts groups and hands out their outcomes as they come."""
 
     def __init__(
-        self, episodes: Episodes, finish: Finish, client: Client, concurrency: int
+        self,
+        episodes: Episodes,
+        finish: Finish,
+        client: Client,
+        concurrency: int,
+        recorder: Recorder | None = None,
     ) -> None:
         self._episodes = episodes
         self._finish = finish
         self._client = client
         self._concurrency = concurrency
+        self._recorder = recorder or Recorder()
         self._generating: set[asyncio.Task[None]] = set()
         self._waiting: deque[tuple[Flight, Place]] = deque()
         self._flights: dict[int, Flight] = {}
@@ -67,7 +74,10 @@ class InFlight:
         if flight.outcome is not None:
             self._done.put_nowait(flight.outcome)
         elif flight.left:
-            self._waiting.extend((flight, p) for p in flight.places if not p.scored)
+            for place in flight.places:
+                if not place.scored:
+                    place.times.queue()
+                    self._waiting.append((flight, place))
             self._fill()
         else:
             self._spawn(flight)
@@ -83,6 +93,7 @@ class InFlight:
             if isinstance(outcome, BaseException):
                 raise outcome
             if self._flights.pop(outcome.group.index, None) is not None:
+                self._recorder.ended(outcome)
                 return outcome
 
     async def stop(self, grace_s: float) -> tuple[list[Flight], int]:
@@ -157,6 +168,7 @@ class InFlight:
     async def _run(self, flight: Flight, place: Place) -> None:
         episodes = self._episodes
         engine = episodes.engine(place.sample)
+        self._recorder.begin(place)
         if not place.answer:
             await self._generate(episodes, place, engine)
         if self._stopping:
@@ -165,6 +177,7 @@ class InFlight:
         self._generated(asyncio.current_task())
         await episodes.score(place.answer, engine)
         place.scored = True
+        self._recorder.done(place)
         if not flight.left:
             await self._land(flight)
 
@@ -174,6 +187,8 @@ class InFlight:
         except asyncio.CancelledError:
             place.rewind()
             raise
+        finally:
+            place.times.end_generation()
         if self._stopping:
             place.interrupt(answer)
         else:

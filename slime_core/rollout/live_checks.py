@@ -194,7 +194,11 @@ def _of_group(wrong: Callable[[Group, Any], str | None]) -> Checked:
 
 
 def _wrong_verdict(group: Group, verdict: Any) -> str | None:
-    return promises.wrong_verdict(verdict) or promises.wrong_reason(verdict)
+    return (
+        promises.wrong_verdict(verdict)
+        or promises.wrong_rejected(group, verdict)
+        or promises.wrong_reason(verdict)
+    )
 
 
 #: How each hook is checked.

@@ -50,6 +50,7 @@ def sample_to_dict(sample: Sample) -> dict[str, Any]:
         "rewards": sample.rewards,
         "advantage": sample.advantage,
         "error": sample.error,
+        "rejected": sample.rejected,
         "metadata": sample.metadata,
         "provenance": sample.provenance,
         "fields": sample.fields,
@@ -73,6 +74,7 @@ def sample_from_dict(row: Mapping[str, Any]) -> Sample:
         metadata=row["metadata"],
         error=None if row["error"] is None else SampleError(**row["error"]),
         provenance=row["provenance"],
+        rejected=row.get("rejected", ""),
     )
 
 

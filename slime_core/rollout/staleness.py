@@ -15,10 +15,10 @@ STALE: Final = "stale"
 
 
 def tokens_by_version(groups: Iterable[Group]) -> Counter[int]:
-    """How many tokens the weights of each version wrote, over scored samples."""
+    """How many tokens the weights of each version wrote, over samples that are trained on."""
     found: Counter[int] = Counter()
     for group in groups:
-        for sample in group.scored:
+        for sample in group.trained:
             for segment in sample.trace.segments:
                 if segment.kind == "sampled":
                     found[segment.weight_version] += len(segment.tokens)

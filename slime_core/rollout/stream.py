@@ -144,7 +144,7 @@ class Stream:
 
     def _settle(self, outcome: Outcome) -> None:
         group = outcome.group
-        if outcome.fate == "kept" and self._is_stale(group.scored):
+        if outcome.fate == "kept" and self._is_stale(group.trained):
             outcome = Outcome(group, "filtered", STALE)
         self._account.saw(group)
         if outcome.fate == "kept":
@@ -160,7 +160,7 @@ class Stream:
                 inflight.drop(flight)
                 self._book(Outcome(flight.group, "filtered", STALE))
         for group in list(self._ready.values()):
-            if self._is_stale(group.scored):
+            if self._is_stale(group.trained):
                 self._book(Outcome(self._ready.pop(group.index), "filtered", STALE))
 
     def _is_stale(self, samples: Iterable[Sample]) -> bool:

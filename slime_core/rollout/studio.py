@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import final
 
@@ -27,6 +27,7 @@ from slime_core.rollout.inflight import Finish, InFlight
 from slime_core.rollout.lag import Lag, Suspects, watched_loop
 from slime_core.rollout.live_checks import LiveChecks
 from slime_core.rollout.observers import Observers
+from slime_core.rollout.recorder import Recorder
 from slime_core.rollout.reward_pool import RewardPool
 from slime_core.rollout.rewards import Scorer
 from slime_core.rollout.staleness import age_metrics, trainer_version
@@ -47,6 +48,7 @@ class Studio:
         pool: Worker processes, if a reward is a plain function.
         checks: Looks at the first calls of each hook.
         suspects: Knows whose code blocks the event loop.
+        recorder: Keeps times and losses until a step takes them; not of evaluations.
     """
 
     config: Config
@@ -58,6 +60,7 @@ class Studio:
     pool: RewardPool | None
     checks: LiveChecks
     suspects: Suspects
+    recorder: Recorder = field(default_factory=Recorder)
 
     async def roll(
         self,
@@ -157,7 +160,8 @@ class Studio:
 
     def _in_flight(self, scene: Scene, client: Client, next_index: Callable[[], int]) -> InFlight:
         crew = self._crew(scene, client, next_index)
-        return InFlight(*crew, client, self.config.rollout.concurrency)
+        recorder = self.recorder if scene.evaluating is None else None
+        return InFlight(*crew, client, self.config.rollout.concurrency, recorder)
 
     def _crew(
         self, scene: Scene, client: Client, next_index: Callable[[], int]

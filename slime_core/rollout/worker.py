@@ -24,9 +24,11 @@ from slime_core.batching import Shard, build_shards
 from slime_core.config.schema import Config
 from slime_core.engine.address import ServingAddress
 from slime_core.engine.client import EngineClient
+from slime_core.engine.latency import Latencies
 from slime_core.engine.parsing import check as check_parsers
 from slime_core.engine.patience import Patience, Redone
 from slime_core.gateway.server import Gateway
+from slime_core.observe.timeline import Timeline
 from slime_core.plugins import Plan, bind_plan, observe_plan
 from slime_core.rollout import saved
 from slime_core.rollout.accounting import reopened
@@ -41,8 +43,10 @@ from slime_core.rollout.lag import Suspects
 from slime_core.rollout.live_checks import LiveChecks
 from slime_core.rollout.model import context_length, load_tokenizer, parsers
 from slime_core.rollout.observers import Observers
+from slime_core.rollout.recorder import Recorder
 from slime_core.rollout.reward_pool import RewardPool
 from slime_core.rollout.reward_process import bind_json
+from slime_core.rollout.saver import Saver
 from slime_core.rollout.source import open_source
 from slime_core.rollout.stream import Stream
 from slime_core.rollout.studio import Studio, default_sampling, keeps_partial
@@ -81,6 +85,12 @@ class RolloutWorker:
         self._untrained: dict[int, Rollout] = {}
         self._carried: dict[str, int] = {}
         self._stream: Stream | None = None
+        self._latencies = Latencies()
+        on = config.observe.timeline
+        self._timeline = Timeline.join(run.directory, "rollout worker", 1, on=on)
+        self._recorder = _recorder(config, self._timeline)
+        folder = run.directory / "rollouts" if config.rollout.save else None
+        self._saver = Saver(folder, config.rollout.save_format, self._recorder)
         self._collect_as_before: Callable[[], None] = lambda: None
 
     async def start(self) -> str:
@@ -107,6 +117,7 @@ class RolloutWorker:
             pool=await self._start_pool(hooks),
             checks=checks,
             suspects=Suspects(hooks),
+            recorder=self._recorder,
         )
         source = open_source(hooks.data_source, self._run, checks)
         per_prompt = self._config.rollout.samples_per_prompt
@@ -135,7 +146,8 @@ class RolloutWorker:
         scene = Scene(step, weight_version)
         self._client.weight_version = weight_version
         carried, self._carried = self._carried, {}
-        rollout = await self._studio.roll(scene, self._client, self._drawing, carried)
+        async with self._saver.losses(scene):
+            rollout = await self._studio.roll(scene, self._client, self._drawing, carried)
         if self._config.schedule == "one-step-off":
             # The step before may still be in training now.
             self._untrained = {s: r for s, r in self._untrained.items() if s == step - 1}
@@ -153,11 +165,14 @@ class RolloutWorker:
         if self._stream is None:
             carried, self._carried = self._carried, {}
             self._stream = self._studio.stream(step, self._client, self._drawing, carried)
-        return await self._save_and_hand_over(scene, await self._studio.take(scene, self._stream))
+        async with self._saver.losses(scene):
+            rollout = await self._studio.take(scene, self._stream)
+        return await self._save_and_hand_over(scene, rollout)
 
     async def hold(self) -> None:
         """End requests in flight, and let nothing be generated until ``release``."""
-        await self._client.hold()
+        with self._timeline.phase("hold"):
+            await self._client.hold()
 
     def release(self, weight_version: int) -> None:
         """Let generation go on, with these weights."""
@@ -181,7 +196,8 @@ class RolloutWorker:
         metrics: dict[str, float] = {}
         for eval_set in self._eval_sets:
             scene = Scene(step, weight_version, evaluating=eval_set.name)
-            client = self._open_client(merged(default_sampling(self._config), eval_set.sampling))
+            sampling = merged(default_sampling(self._config), eval_set.sampling)
+            client = self._open_client(sampling, evaluating=True)
             client.weight_version = weight_version
             try:
                 metrics |= await self._studio.measure(scene, eval_set, client)
@@ -224,8 +240,10 @@ class RolloutWorker:
         studio: Studio | None = getattr(self, "_studio", None)
         if studio is not None and studio.pool is not None:
             await studio.pool.close()
+        await self._saver.close()
+        self._timeline.close()
 
-    def _open_client(self, sampling: Sampling) -> EngineClient:
+    def _open_client(self, sampling: Sampling, *, evaluating: bool = False) -> EngineClient:
         engine = self._config.engine
         client = EngineClient(
             self._address,
@@ -237,6 +255,7 @@ class RolloutWorker:
             patience=Patience(engine.request_timeout_s, engine.wait_s, self._redone),
         )
         client.gateway = self._gateway
+        client.latencies = Latencies() if evaluating else self._latencies
         self._clients.append(client)
         return client
 
@@ -253,9 +272,8 @@ class RolloutWorker:
         return pool
 
     async def _save_and_hand_over(self, scene: Scene, rollout: Rollout) -> StepData:
-        if self._config.rollout.save:
-            folder = self._run.directory / "rollouts"
-            await asyncio.to_thread(saved.save, folder, rollout)
+        rollout.metrics |= self._latencies.take()
+        await self._saver.save(rollout)
         return await self._hand_over(scene, rollout)
 
     async def _hand_over(self, scene: Scene, rollout: Rollout) -> StepData:
@@ -271,7 +289,7 @@ class RolloutWorker:
     def _shards(self, scene: Scene, groups: Iterable[Group]) -> list[Shard]:
         train = self._config.train
         return build_shards(
-            [sample for group in groups for sample in group.scored],
+            [sample for group in groups for sample in group.trained],
             dp=train.dp,
             updates=train.updates_per_step,
             micro_batch_tokens=train.micro_batch_tokens,
@@ -286,6 +304,11 @@ class RolloutWorker:
         if folder is None:
             raise ConfigError("replaying needs --rollout-replay FOLDER, the rollouts of a past run")
         return folder
+
+
+def _recorder(config: Config, timeline: Timeline) -> Recorder:
+    """Keeps times for as long as a step may still take a sample."""
+    return Recorder(timeline, config.observe.timeline_samples, config.max_staleness + 1)
 
 
 def _eval_sets(hooks: Hooks, run: RunInfo) -> list[EvalSet]:

@@ -16,6 +16,7 @@ from torch import Tensor
 from slime_core.batching.shards import Shard
 from slime_core.config.schema import Config
 from slime_core.engine.address import ServingAddress
+from slime_core.observe.timeline import Timeline
 from slime_core.trainer import cpu
 from slime_core.trainer.checkpoint import load_checkpoint, save_checkpoint
 from slime_core.trainer.engine import TrainEngine, make_engine
@@ -28,6 +29,9 @@ from slime_core.trainer.step import train_step
 from slime_core.weights.gather import iter_hf_tensors
 from slime_core.weights.hf import read_config, save_hf
 from slime_core.weights.sync import WeightSync
+
+#: Ranks that write to the timeline; all do the same at the same time.
+SHOWN_RANKS: Final = 8
 
 
 @final
@@ -79,6 +83,8 @@ class MegatronRank:
         self._sync: WeightSync | None = None
         self._updates = 0
         self._weight_version = 0
+        shown = config.observe.timeline and rank < SHOWN_RANKS
+        self._timeline = Timeline.join(run.directory, f"trainer rank {rank}", 2 + rank, on=shown)
 
     @property
     def engine(self) -> TrainEngine:
@@ -134,7 +140,8 @@ class MegatronRank:
             TrainerError: the gradient is not finite.
         """
         objective = self._objective(step)
-        metrics = train_step(self.engine, objective, self._rate, shard, self._updates)
+        with self._timeline.phase("train", step=step):
+            metrics = train_step(self.engine, objective, self._rate, shard, self._updates)
         self._updates += len(shard.updates)
         return metrics
 
@@ -165,9 +172,10 @@ class MegatronRank:
         """
         tensors = self._hf_tensors()
         metrics: dict[str, float] = {}
-        if self._sync is not None:
-            metrics = self._sync.run(tensors, version, verify)
-        deque(tensors, maxlen=0)
+        with self._timeline.phase("sync", version=version):
+            if self._sync is not None:
+                metrics = self._sync.run(tensors, version, verify)
+            deque(tensors, maxlen=0)
         self._weight_version = version
         return metrics
 
@@ -177,7 +185,8 @@ class MegatronRank:
         Raises:
             TrainerError: it could not be written; an older checkpoint at ``path`` is untouched.
         """
-        save_checkpoint(self.engine, path, self._updates)
+        with self._timeline.phase("checkpoint"):
+            save_checkpoint(self.engine, path, self._updates)
 
     def load_checkpoint(self, path: Path) -> None:
         """Continue exactly where ``save_checkpoint`` was called.
@@ -204,6 +213,7 @@ class MegatronRank:
         if self._sync is not None:
             self._sync.close()
         self._sync = self._engine = None
+        self._timeline.close()
         leave()
 
     def _hf_tensors(self) -> Iterator[tuple[str, Tensor]]:

@@ -11,6 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BUILTIN = sorted(file.stem for file in (ROOT / "slime_core" / "builtin").glob("[!_]*.py"))
 
+FOLDERS = ["plugins/math_dapo", "plugins/rejection_sampling", "plugins/sft", "slime_core/builtin"]
+
 
 def test_built_in_plugins_import_no_engine_until_they_are_called() -> None:
     modules = ", ".join(f"slime_core.builtin.{name}" for name in BUILTIN)
@@ -22,7 +24,7 @@ def test_built_in_plugins_import_no_engine_until_they_are_called() -> None:
     assert found.stdout.strip() == "none"
 
 
-@pytest.mark.parametrize("folder", ["plugins/math_dapo", "plugins/sft", "slime_core/builtin"])
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_plugins_import_the_contract_and_never_the_core(folder: str) -> None:
     sources = [p for p in (ROOT / folder).rglob("*.py") if "tests" not in p.parts]
     assert sources

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,14 @@ Requires-Dist: slime-hookspecs>=0.1,<0.2
 
 
 @pytest.fixture
-def install_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """``install_plugin(name, source)`` puts a plugin of one module where metadata is looked up."""
-    site = tmp_path / "site"
+def install_plugin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str, str], None]]:
+    """``install_plugin(name, source)`` puts a plugin of one module where metadata is looked up.
+
+    The modules that were imported from there are forgotten after the test.
+    """
+    site, before = tmp_path / "site", set(sys.modules)
 
     def install(name: str, source: str) -> None:
         info = site / f"{name}_task-1.0.dist-info"
@@ -29,4 +35,7 @@ def install_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
         (info / "RECORD").write_text(f"{name}_task.py,,\n")
         monkeypatch.syspath_prepend(str(site))
 
-    return install
+    yield install
+    for module in set(sys.modules) - before:
+        if str(site) in (getattr(sys.modules[module], "__file__", None) or ""):
+            del sys.modules[module]

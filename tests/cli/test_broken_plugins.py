@@ -210,7 +210,7 @@ def test_a_locked_run_refuses_what_changed_before_it_imports_it(
     assert first == (f"slime: error: --locked {lock}: what is installed is not what the lock holds")
     assert second.strip().startswith(said)
     assert last.strip() == (
-        f"install what it holds, or accept this: slime plugins lock --output {lock}"
+        f"install what it holds, or accept this: slime plugins lock task --output {lock}"
     )
     assert "RuntimeError" not in done.stderr
 
@@ -239,7 +239,7 @@ def test_a_lock_that_is_not_there_is_refused_with_the_command_that_writes_it(
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         f"slime: error: --locked {lock}: cannot be read: No such file or directory",
-        f"  to write one: slime plugins lock --output {lock}",
+        f"  to write one: slime plugins lock sound --output {lock}",
     ]
 
 

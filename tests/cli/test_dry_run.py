@@ -13,6 +13,7 @@ import pytest
 from slime_core import config
 from slime_core.cli import dry_run
 from slime_core.cli.main import main
+from slime_core.plugins import bind, load
 
 InstallPlugin = Callable[[str, str], None]
 
@@ -52,6 +53,25 @@ def test_it_shows_plan_and_placement(
     assert "data_source = math_dapo" in out
     assert "trainer   2 ranks = tp 1 x pp 1 x dp 2" in out
     assert "servers   1 server of tp 1, and a router" in out
+
+
+def unset(out: str) -> list[str]:
+    """The block of options that nobody set, its lines as they would stand in a file."""
+    block = out.partition("# options of plugins that nobody set\n")[2].partition("\n\n")[0]
+    return [line.removeprefix("#   ") for line in block.splitlines()]
+
+
+def test_options_that_nobody_set_are_shown_with_their_defaults(
+    capsys: pytest.CaptureFixture[str], tiny_model_dir: Path
+) -> None:
+    _, out = shown(capsys, f"{COMMAND} --model {tiny_model_dir}")
+    lines = unset(out)
+    own = lines[lines.index("[plugin.math_dapo]") + 1 : lines.index("[plugin.grpo]")]
+    assert own[0] == 'data = ""'
+    assert {'template = "{prompt}"', "eval_data = []", "seed is not set"} <= set(own)
+    assert not [line for line in own if line.startswith("task ")]  # It is set, and stands above.
+    assert "normalize_std = true" in lines
+    assert not [line for line in lines if line.startswith("clip_high ")]  # math_dapo set it.
 
 
 def test_what_it_prints_is_a_file_that_asks_for_the_same_run(
@@ -103,7 +123,8 @@ def test_a_resumed_run_is_shown_with_what_its_directory_says(
         {"plugin": {"math_dapo": {"task": "addition"}}},
     )
     run = tmp_path / "run"
-    RunDir.create(run, asked, {})
+    plan, _ = bind(asked, load(["math_dapo"]))
+    RunDir.create(run, asked, plan.to_json())
     _, out = shown(capsys, f"--resume {run} --dry-run --seed 5")
     assert line_with(out, "steps = 9").endswith(f"# {run}/config.json")
     assert line_with(out, "seed = 5").endswith("# command line")
@@ -173,4 +194,8 @@ def test_secret_options_are_never_printed(
         f"{COMMAND} --model {tiny_model_dir} --plugin secretive --secretive.size 2",
     )
     assert "hunter2" not in out
+    monkeypatch.delenv("SLIME_SECRETIVE_KEY")
+    _, without = shown(capsys, f"{COMMAND} --model {tiny_model_dir} --plugin secretive")
+    assert "size = 1" in unset(without)
+    assert not [line for line in unset(without) if line.startswith("key")]
     assert tomllib.loads(out)["plugin"]["secretive"] == {"size": "2"}

@@ -95,6 +95,7 @@ def facts(site: Path, **changes: Any) -> dict[str, Any]:
         "conflicts": [],
         "conformance": None,
         "problems": [],
+        "warnings": [],
         "ok": True,
         **changes,
     }
@@ -220,7 +221,7 @@ def test_a_person_reads_the_same_facts(well: Path, capsys: Any) -> None:
         "           import       0.00 s",
         "           hooks        options, reward",
         "           options      scale, inner, levels, key",
-        "plugins: 1, broken: 0",
+        "plugins: 1, broken: 0, warnings: 0",
     ]
     assert main(["plugins", "schema", "well"]) == 0
     assert capsys.readouterr().out.splitlines() == [

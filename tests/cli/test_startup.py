@@ -88,6 +88,18 @@ def test_the_help_of_a_plugin_imports_that_plugin_and_no_engine() -> None:
     assert not modules & {"torch", "ray", "sglang", "transformers", "megatron"}
 
 
+def test_rollouts_are_read_without_engine_tokenizer_or_plugin(tmp_path: Path) -> None:
+    (tmp_path / "rollouts").mkdir()
+    row = '{"index": 1, "group_index": 0, "prompt": {}, "trace": []}\n'
+    (tmp_path / "rollouts" / "step_000000.jsonl").write_text(row)
+    engines = {"torch", "ray", "sglang", "transformers", "megatron", "numpy", "tokenizers"}
+    modules = imported("rollouts", str(tmp_path))
+    assert "slime_core.cli.rollouts.summary" in modules
+    assert not modules & (engines | {"rich", "pyarrow", "zstandard"})
+    assert plugins_in(modules) == set()
+    assert not imported("rollouts", str(tmp_path), "--sample", "1") & engines
+
+
 def test_a_misspelled_option_is_refused_without_importing_an_engine() -> None:
     modules = imported("--stepz", "3")
     assert not modules & {"torch", "ray", "sglang", "transformers", "numpy", "rich"}

@@ -156,6 +156,19 @@ def test_paths_do_not_depend_on_the_folder_that_a_later_resume_is_typed_in(
             "--rollout-top-p 0",
             "--rollout-top-p (command line): expected a number above 0 and at most 1, found 0.0",
         ),
+        (
+            "--eval-no-at-start",
+            "command line: --eval-no-at-start is not an option; did you mean --no-eval-at-start?",
+        ),
+        (
+            "--no-sglan-x",
+            "command line: --no-sglan-x is not an option; did you mean --no-sglang-x?",
+        ),
+        (
+            "--no-steps 3",
+            "command line: --no-steps is not an option; --steps takes a value and has no negative",
+        ),
+        ("--no-zzz", "command line: --no-zzz is not an option"),
         ("hello", 'command line: "hello" belongs to no option'),
         ("docto", 'command line: "docto" belongs to no option; did you mean doctor?'),
         ("--config a.toml --resume r", "--resume and --config (command line)"),
@@ -166,6 +179,44 @@ def test_paths_do_not_depend_on_the_folder_that_a_later_resume_is_typed_in(
 def test_wrong_command_lines_are_refused_in_one_line(line: str, message: str) -> None:
     assert refusal(line).startswith(message)
     assert "\n" not in refusal(line)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("--eval-no-at-start", "--no-eval-at-start"),
+        ("--eval-at-no-start", "--no-eval-at-start"),
+        ("--no-eval-at-strt", "--no-eval-at-start"),
+        ("--noeval-at-start", "--no-eval-at-start"),
+        ("--disable-eval-at-start", "--no-eval-at-start"),
+        ("--no-at-start", "--no-eval-at-start"),
+        ("--rollout-no-save", "--no-rollout-save"),
+        ("--debug-no-rollout-only", "--no-debug-rollout-only"),
+        ("--observe-no-progress", "--no-observe-progress"),
+        ("--without-colocate", "--no-colocate"),
+        ("--not-colocat", "--no-colocate"),
+    ],
+)
+def test_who_says_no_is_shown_the_form_that_says_no(given: str, meant: str) -> None:
+    assert refusal(given) == f"command line: {given} is not an option; did you mean {meant}?"
+    parse(meant)
+
+
+def test_every_switch_is_found_wherever_the_no_stands() -> None:
+    switches = [s.flag[2:].split("-") for s in settings().values() if s.type is bool]
+    for words in switches:
+        for place in range(1, len(words)):
+            moved = "-".join([*words[:place], "no", *words[place:]])
+            meant = f"--no-{'-'.join(words)}"
+            assert refusal(f"--{moved}").endswith(f"; did you mean {meant}?")
+
+
+@pytest.mark.parametrize("value", ["true", "false", "off", "No"])
+def test_the_value_of_a_switch_is_refused_with_the_two_forms(value: str) -> None:
+    assert refusal(f"--eval-at-start {value}") == (
+        f'command line: "{value}" belongs to no option; '
+        "a switch is --NAME or --no-NAME, without a value"
+    )
 
 
 @pytest.mark.parametrize("table", ["sglang", "router", "megatron"])

@@ -12,6 +12,7 @@ from slime_plugin_math_dapo import Options as MathOptions
 from slime_core import config
 from slime_core.builtin.policy_loss import Options as LossOptions
 from slime_core.config.schema import Config
+from slime_core.demo import main
 from slime_core.demo.commands import (
     SFT_BATCH,
     SLIME,
@@ -20,6 +21,7 @@ from slime_core.demo.commands import (
     serve_command,
     sft_options,
 )
+from slime_core.placement.layout import check_resources, plan_layout
 
 SETTINGS = Settings(out=Path("/demo"), seed=5)
 
@@ -82,6 +84,14 @@ def test_the_control_trains_on_the_random_reward_alone() -> None:
     assert resolved(rl_options(SETTINGS, Path("/demo/hf"))).reward_weight == []
 
 
+@pytest.mark.parametrize(("gpus", "shared"), [(0, False), (1, True), (2, False), (8, False)])
+def test_trainer_and_server_share_a_gpu_where_there_is_but_one(gpus: int, shared: bool) -> None:
+    run = resolved(rl_options(SETTINGS, Path("/demo/hf"), gpus))
+    assert run.colocate is shared
+    layout = plan_layout(run, gpus=gpus)
+    check_resources(layout, run, {"CPU": 2, "GPU": gpus})
+
+
 def test_runs_have_folders_of_their_own() -> None:
     sft, rl = resolved(sft_options(SETTINGS)), resolved(rl_options(SETTINGS, Path("/demo/hf")))
     assert sft.run_dir != rl.run_dir
@@ -117,3 +127,22 @@ def test_greedy_evaluation_is_left_to_the_task() -> None:
         ("heldout_sampled", 4),
     ]
     assert sets[0].sampling == Sampling(temperature=0.0)
+
+
+@pytest.mark.parametrize(
+    ("visible", "shared"), [("", False), ("0", True), ("GPU-7", True), ("0,1", False)]
+)
+def test_the_demo_asks_for_what_the_visible_gpus_need(
+    visible: str, shared: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    stages: dict[str, list[str]] = {}
+    monkeypatch.setattr(main, "_make_model", lambda _: False)
+    monkeypatch.setattr(main, "_trained", lambda _: Path("/demo/hf"))
+    monkeypatch.setattr(main, "collect", lambda *_: None)
+    monkeypatch.setattr(main, "run_stage", lambda name, line, quiet: stages.update({name: line}))
+    said: list[str] = []
+    main.demo(Settings(out=tmp_path / "demo", steps=1), say=said.append)
+    assert ("--colocate" in stages["RL"]) is shared
+    assert "--colocate" not in stages["cold start"]  # it has no server to share with
+    assert said[-1].endswith("1 step of 32 prompts x 8 samples")

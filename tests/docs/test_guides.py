@@ -43,8 +43,45 @@ NOT_RUN = {
     "make format": "would change the sources that are being tested",
 }
 
+
+def saved_runs() -> dict[str, str]:
+    """Two runs that made two steps of a few samples."""
+
+    def row(index: int, text: str, reward: float | None, **more: object) -> str:
+        group = index // 2
+        prompt = {"id": f"p{group % 2}", "label": "2", "metadata": {}, "tools": None}
+        prompt["messages"] = [{"role": "user", "content": ("1+1=", "2+2=")[group % 2]}]
+        tokens = list(text.encode())
+        sampled = {"kind": "sampled", "tokens": tokens, "logprobs": [-0.5] * len(tokens)}
+        trace = [{"kind": "prompt", "tokens": [9], "logprobs": [], "weight_version": -1}]
+        facts = {"index": index, "group_index": group, "response": text, "reward": reward}
+        facts |= {
+            "stop": "stop",
+            "prompt": prompt,
+            "trace": [*trace, sampled | {"weight_version": 1}],
+        }
+        return json.dumps({"step": group // 2, "weight_version": 1, **facts, **more}) + "\n"
+
+    error = {"plugin": "math_dapo", "hook": "slime_reward", "type": "TimeoutError", "message": ""}
+    first = row(0, "1+1=", 0.0, stop="length") + row(1, "2", 1.0) + row(2, "4", 0.0)
+    steps = [first + row(3, "", None, error=error), row(4, "two", 0.0) + row(5, "it is 2", 1.0)]
+    return {
+        f"runs/{name}/{file}": text
+        for name in ("first", "second")
+        for file, text in (
+            ("config.json", "{}"),
+            ("rollouts/step_000000.jsonl", steps[0]),
+            ("rollouts/step_000001.jsonl", steps[1]),
+        )
+    }
+
+
 #: Files that a page takes for granted.
-GIVEN = {"README.md": {"problems.jsonl": '{"prompt": "1+1=", "label": "2"}\n'}}
+PROBLEMS = '{"prompt": "1+1=", "label": "2"}\n'
+GIVEN: dict[str, dict[str, str]] = {
+    "README.md": {"problems.jsonl": PROBLEMS},
+    "docs/debugging.md": {"problems.jsonl": PROBLEMS, **saved_runs()},
+}
 
 MODEL = "path/to/hf-model"
 
@@ -211,6 +248,7 @@ def reader(
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_a_page_works_when_it_is_followed_to_the_letter(page: Path, reader: Reader) -> None:
     for name, text in GIVEN.get(str(page.relative_to(ROOT)), {}).items():
+        (reader.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (reader.folder / name).write_text(text)
     if page.name == "hooks.md":  # Signatures name types that the page does not import.
         reader.flags = POSTPONED
@@ -243,6 +281,8 @@ def test_every_page_of_the_guides_has_blocks() -> None:
             "coming-from-slime.md": 1,
             "coming-from-verifiers.md": 5,
             "hooks.md": 44,
+            "records.md": 15,
+            "debugging.md": 9,
         }.items()
     ), counts
 
@@ -308,8 +348,9 @@ def test_every_hook_that_a_page_names_is_there(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_every_option_that_a_page_names_in_its_text_is_there(page: Path, environment: Path) -> None:
+    """But for those that engines get as they are: only an engine could tell."""
     prose = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S)
-    named = set(re.findall(r"`(?:slime )?(--[a-z-]+)[ `]", prose))
+    named = set(re.findall(r"`(?:slime )?(--(?!sglang-|router-|megatron-)[a-z-]+)[ `]", prose))
     if page.name == "coming-from-slime.md":
         named -= set(UPSTREAM) | {"--custom-config-path", "--rm-type", "--eval-config"}
     known = "".join(
@@ -325,9 +366,11 @@ def test_every_option_that_a_page_names_in_its_text_is_there(page: Path, environ
             ("slime", "plugins", "new"),
             ("slime", "plugins", "list"),
             ("slime", "plugins", "doctor"),
+            ("slime", "rollouts"),
         )
     )
     options = set(re.findall(r"--[a-z][a-z-]+", known)) | {"--slime-plugin", "--resume"}
+    options |= {"--sglang-enable-metrics"}  # of SGLang's, which only a run asks
     assert named <= options, sorted(named - options)
 
 

@@ -7,10 +7,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from slime_core.rollout import files
+
 
 def samples_of(run_dir: Path, step: int) -> list[dict[str, Any]]:
-    lines = (run_dir / "rollouts" / f"step_{step:06d}.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+    return [json.loads(line) for line in files.lines(files.path_of(run_dir / "rollouts", step))]
 
 
 def state_of(run_dir: Path, step: int) -> dict[str, Any]:

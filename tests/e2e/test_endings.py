@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from slime_core.rollout import files
+
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(600)]
 
 LONG = (
@@ -124,7 +126,7 @@ def test_a_killed_run_resumes_as_if_nothing_had_happened(
 def prompts_of(run_dir: Path) -> list[list[str]]:
     """Prompt ids that each saved rollout holds, step by step."""
     found = []
-    for file in sorted((run_dir / "rollouts").iterdir()):
-        groups = [json.loads(line) for line in file.read_text().splitlines()]
+    for file in files.found(run_dir / "rollouts").values():
+        groups = [json.loads(line) for line in files.lines(file)]
         found.append([json.dumps(g.get("prompt"), sort_keys=True) for g in groups])
     return found

@@ -62,6 +62,13 @@ def test_a_run_trains_syncs_evaluates_and_leaves_nothing_running(
     assert (checkpoint / "hf" / "config.json").is_file()
     assert json.loads((run_dir / "summary.json").read_text())["status"] == "success"
     assert "<svg" in (run_dir / "report.html").read_text()
+    assert first["latency/request_s_p99"] >= first["latency/request_s_p50"] > 0
+    timeline = json.loads((run_dir / "timeline.json").read_text())
+    processes = {e["args"]["name"] for e in timeline if e["name"] == "process_name"}
+    assert processes == {"driver", "rollout worker", "trainer rank 0"}
+    trained = [e["ph"] for e in timeline if e["name"] == "train"]
+    assert trained.count("B") == trained.count("E") == 4  # two steps, of the driver and the rank
+    assert sum(e["name"] == "generate" and e["ph"] == "b" for e in timeline) == 32
     plan = json.loads((run_dir / "plan.json").read_text())
     assert plan == json.loads((checkpoint / "plan.json").read_text())
 

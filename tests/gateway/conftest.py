@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+import openai
 import pytest
 from slime_hookspecs import Sampling, StopReason, Trace
 
@@ -16,6 +19,8 @@ from slime_core.engine.parsing import Parsers
 from slime_core.engine.template import Template
 from slime_core.gateway.conversation import Conversation
 from slime_core.gateway.server import Gateway
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))  # the exactness checks are there
 
 TEMPLATE = """
 {%- if tools %}{{ '<|system|>Tools: ' + (tools | tojson) + '<|end|>\\n' }}{% endif %}
@@ -97,3 +102,38 @@ async def gateway(tokenizer: Any) -> AsyncIterator[Gateway]:
     await served.start()
     yield served
     await served.close()
+
+
+class Served:
+    """A gateway with one sample, and a client for it."""
+
+    def __init__(self, gateway: Gateway, writer: Any) -> None:
+        self.writer = writer
+        self.url, opened = gateway.open(writer)
+        self.talk: Conversation | None = opened
+        self.gateway = gateway
+        self.client = openai.AsyncOpenAI(base_url=self.url, api_key=gateway.key, max_retries=0)
+
+    async def post(self, path: str, body: Any, key: str | None = None) -> tuple[int, Any]:
+        """A raw request: status and JSON."""
+        headers = {"Authorization": f"Bearer {self.gateway.key if key is None else key}"}
+        data = {"data": body} if isinstance(body, bytes) else {"json": body}
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.post(self.url + path, **data) as answer,
+        ):
+            return answer.status, await answer.json()
+
+
+@pytest.fixture
+async def serve(gateway: Gateway, writer: Any) -> AsyncIterator[Any]:
+    """``serve(*script)`` is a sample that answers with it."""
+    opened: list[Served] = []
+
+    def make(*script: Any, **changes: Any) -> Served:
+        opened.append(Served(gateway, writer(*script, **changes)))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        await one.client.close()

@@ -2,53 +2,48 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import agents
+import anthropic
 import openai
 import pytest
-import torch
-import transformers
-from slime_hookspecs import Sampling, Trace
+from gateway_exactness import measure, serving
+from gateway_model import write_model
+from slime_hookspecs import Sampling
 
 from slime_core.engine.address import ServingAddress
 from slime_core.engine.client import EngineClient
-from slime_core.engine.options import check_router, check_sglang
 from slime_core.engine.parsing import Parsers
-from slime_core.engine.process import RouterProcess, ServerProcess
 from slime_core.gateway.server import Gateway
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(400)]
 
-SESSIONS = 60
-WORDS = ("hello", "  ", "\n\n", "<|end|>", "日本", "\U0001f600", "2+3=", "<tool_call>", "x" * 40)
+SESSIONS = 100
+SAID = [{"role": "user", "content": "Hello"}]
 
 
 @pytest.fixture(scope="module")
-def address(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    logs = tmp_path_factory.mktemp("logs")
-    options = check_sglang({"log-level": "warning", "max-running-requests": 64})
-    server = ServerProcess(tiny_model_dir, log_path=logs / "server.log", tokens=options)
-    router = RouterProcess(log_path=logs / "router.log", tokens=check_router({}))
-    try:
-        server.start()
-        router.start()
-        server.wait_ready(180)
-        router.wait_ready([server.url], 60)
-        yield ServingAddress(router.url, (server.url,))
-    finally:
-        router.stop()
-        server.stop()
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def address(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServingAddress]:
+    with serving(model, tmp_path_factory.mktemp("logs")) as found:
+        yield found
 
 
 @pytest.fixture
-async def client(address: ServingAddress, tokenizer: Any) -> AsyncIterator[EngineClient]:
-    defaults = Sampling(max_new_tokens=12, temperature=1.0)
-    made = EngineClient(address, tokenizer, defaults=defaults, context_length=2048, retries=1)
-    gateway = Gateway(tokenizer, "tiny", Parsers(tool_calls="qwen25"))
+async def client(address: ServingAddress, model: Path) -> AsyncIterator[EngineClient]:
+    import transformers
+
+    words = transformers.AutoTokenizer.from_pretrained(model)
+    defaults = Sampling(max_new_tokens=200, temperature=1.0)
+    made = EngineClient(address, words, defaults=defaults, context_length=2048, retries=1)
+    gateway = Gateway(words, "tiny", Parsers(tool_calls="qwen25"))
     await gateway.start()
     made.gateway = gateway
     yield made
@@ -56,55 +51,85 @@ async def client(address: ServingAddress, tokenizer: Any) -> AsyncIterator[Engin
     await made.close()
 
 
-def replayed(network: Any, trace: Trace) -> list[float]:
-    """transformers' log-probs of the trace's sampled tokens."""
-    ids = torch.tensor([trace.tokens])
-    with torch.no_grad():
-        table = torch.log_softmax(network(ids).logits[0], -1)
-    mask = trace.loss_mask
-    return [table[i - 1, ids[0, i]].item() for i in range(ids.shape[1]) if mask[i]]
-
-
-async def talk(session: Any, rng: random.Random) -> int:
-    """A few turns through the ordinary client; the number of answers."""
-    turns = rng.randint(1, 4)
-    history: list[Any] = [{"role": "user", "content": rng.choice(WORDS)}]
-    async with openai.AsyncOpenAI(
+def speaker(session: Any) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(
         base_url=session.openai_base_url, api_key=session.openai_api_key, max_retries=0
-    ) as speaker:
-        for _ in range(turns):
-            call = speaker.chat.completions
-            answer = await call.create(model="tiny", messages=history, temperature=1.0)
-            role = rng.choice(("user", "tool"))
-            history.append(answer.choices[0].message)
-            history.append({"role": role, "content": rng.choice(WORDS), "tool_call_id": "1"})
-    return turns
+    )
 
 
-async def test_sessions_of_unmodified_clients_replay_to_the_same_logprobs(
-    client: EngineClient, tiny_model_dir: Path
+async def test_random_sessions_of_unmodified_clients_replay_to_the_same_logprobs(
+    address: ServingAddress, model: Path
 ) -> None:
-    sessions = [client.session(index, index) for index in range(SESSIONS)]
-    turns = await asyncio.gather(*(talk(s, random.Random(i)) for i, s in enumerate(sessions)))
-    network = transformers.AutoModelForCausalLM.from_pretrained(
-        tiny_model_dir, dtype=torch.float32
-    ).eval()
-    for session, expected in zip(sessions, turns, strict=True):
-        (trace,) = session.openai_traces
-        assert [s.kind for s in trace.segments].count("sampled") == expected
-        found = [lp for lp, m in zip(trace.logprobs, trace.loss_mask, strict=True) if m]
-        assert found == pytest.approx(replayed(network, trace), abs=1e-4)
-        assert {v for v in trace.weight_versions if v >= 0} == {0}
+    found = await measure(address, model, range(SESSIONS))
+    assert (found.complaints, found.beyond) == ([], 0)
+    assert found.farthest < 1e-4
+    kinds = ("sessions: chat", "sessions: messages", "sessions: text", "answers with calls")
+    assert min(found.counts[kind] for kind in kinds) > 0
+    assert found.counts["traces"] > SESSIONS
+
+
+async def test_an_agent_whose_call_is_forced_runs_from_end_to_end(client: EngineClient) -> None:
+    agents.set_tracing_disabled(True)
+    called: list[str] = []
+
+    @agents.function_tool
+    def paint(color: Literal["red", "green"], twice: bool) -> str:
+        """Paint it."""
+        called.append(color)
+        return f"It is {color}."
+
+    session = client.session(0, 0)
+    async with speaker(session) as spoken:
+        agent = agents.Agent(
+            "painter",
+            tools=[paint],
+            model=agents.OpenAIChatCompletionsModel(model="tiny", openai_client=spoken),
+            model_settings=agents.ModelSettings(tool_choice="required", parallel_tool_calls=False),
+        )
+        await agents.Runner.run(agent, "Paint!", max_turns=20)
+    assert called[0] in ("red", "green")
+    (trace,) = session.openai_traces
+    assert [s.kind for s in trace.segments][:4] == ["prompt", "sampled", "observed", "sampled"]
+    # What the grammar left no choice about was certain.
+    forced = trace.segments[1]
+    assert client.tokenizer.decode(forced.tokens).startswith('<tool_call>\n{"name":"paint"')
+    assert forced.logprobs[0] == 0.0
+    assert f"It is {called[0]}." in client.tokenizer.decode(trace.segments[2].tokens)
+
+
+async def test_anthropics_client_gets_the_tool_that_it_names(client: EngineClient) -> None:
+    schema = {"type": "object", "properties": {"on": {"type": "boolean"}}, "required": ["on"]}
+    tools: Any = [{"name": name, "input_schema": schema, "strict": True} for name in ("a", "b")]
+    session = client.session(1, 1)
+    url = session.openai_base_url.removesuffix("/v1")
+    async with anthropic.AsyncAnthropic(base_url=url, api_key=session.openai_api_key) as spoken:
+        answer = await spoken.messages.create(
+            model="tiny",
+            max_tokens=200,
+            messages=SAID,  # type: ignore[arg-type]
+            tools=tools,
+            tool_choice={"type": "tool", "name": "b", "disable_parallel_tool_use": True},
+        )
+    assert answer.stop_reason == "tool_use"
+    (call,) = answer.content
+    assert (call.name, list(call.input)) == ("b", ["on"])
+    assert call.input["on"] in (True, False)
+
+
+async def test_a_schema_that_is_none_is_the_clients_mistake(client: EngineClient) -> None:
+    wrong = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": 5}}}
+    session = client.session(2, 2)
+    async with speaker(session) as spoken:
+        with pytest.raises(openai.BadRequestError, match="Failed to compile json grammar"):
+            await spoken.chat.completions.create(model="tiny", messages=SAID, response_format=wrong)
+    assert session.openai_traces == []
 
 
 async def test_a_sample_over_is_no_longer_served(client: EngineClient) -> None:
-    session = client.session(0, 0)
-    speaker = openai.AsyncOpenAI(
-        base_url=session.openai_base_url, api_key=session.openai_api_key, max_retries=0
-    )
-    await speaker.completions.create(model="tiny", prompt="2+3=")
-    assert len(session.openai_traces) == 1
-    del session
-    with pytest.raises(openai.NotFoundError, match="this sample is over"):
-        await speaker.completions.create(model="tiny", prompt="2+3=")
-    await speaker.close()
+    session = client.session(3, 3)
+    async with speaker(session) as spoken:
+        await spoken.completions.create(model="tiny", prompt="2+3=")
+        assert len(session.openai_traces) == 1
+        del session
+        with pytest.raises(openai.NotFoundError, match="this sample is over"):
+            await spoken.completions.create(model="tiny", prompt="2+3=")

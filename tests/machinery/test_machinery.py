@@ -15,6 +15,7 @@ from slime_core import machinery
 from slime_core.config.schema import CheckpointConfig, Config
 from slime_core.machinery import Machinery, Rank
 from slime_core.observe.rundir import RunDir
+from slime_core.updates import Updates
 
 
 @dataclass
@@ -82,6 +83,17 @@ def test_the_schedule_says_what_a_rollout_is(
     ready = Machinery(Config(**settings), run_dir, rollouts, (), None)  # type: ignore[arg-type]
     assert ready.finish_rollout(ready.begin_rollout(3, 4))[0] == 3
     assert rollouts.calls == [method]
+
+
+def test_servers_that_fail_after_a_step_was_trained_on_are_told_of_newer_weights(
+    run_dir: RunDir,
+) -> None:
+    rank = Rank(InProcess({"train": lambda step, shard: {"loss": shard}}), 0)  # type: ignore[arg-type]
+    updates = Updates("http://router", {}, SimpleNamespace(look=lambda: None))  # type: ignore[arg-type]
+    ready = Machinery(Config(), run_dir, InProcess({}), (rank,), updates)  # type: ignore[arg-type]
+    assert not updates.trained
+    assert ready.train(0, [2.0]) == {"loss": 2.0}
+    assert updates.trained
 
 
 def test_a_save_that_fails_leaves_the_previous_checkpoint_the_latest(run_dir: RunDir) -> None:

@@ -69,3 +69,30 @@ def test_a_run_that_stops_keeps_the_row_that_was_waiting(tmp_path: Path) -> None
         journal.add({"a": 1.0})
         journal.end_step(0, late=True)
     assert [(row["step"], row["a"]) for row in rows(tmp_path)] == [(0, 1.0)]
+
+
+def journal_events(run_dir: RunDir) -> list[tuple[str, str]]:
+    events = json.loads((run_dir.path / "timeline.json").read_text())
+    return [(e["name"], e["ph"]) for e in events if e["ph"] in "BEiC" and e["pid"]]
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_phases_versions_and_rewards_stand_in_the_timeline(tmp_path: Path, on: bool) -> None:
+    observe = ObserveConfig(progress=False, timeline=on)
+    bound = SimpleNamespace(all=lambda name: ())
+    launch: Any = SimpleNamespace(config=Config(observe=observe), bound=bound)
+    run_dir = RunDir.create(tmp_path / "run", {}, json.dumps({}))
+    run: Any = SimpleNamespace(steps=3)
+    with open_journal(launch, run_dir, run, 0) as journal:
+        with journal.phase("rollout"):
+            journal.add({"reward/mean": 0.5})
+        journal.weights(1, 2, {"sync/seconds": 0.1})
+        journal.end_step(0)
+    if not on:
+        assert not (run_dir.path / "timeline.json").exists()
+        return
+    expected = [("rollout", "B"), ("rollout", "E"), ("weights 2", "i"), ("reward", "C")]
+    assert journal_events(run_dir) == expected
+    with open_journal(launch, run_dir, run, 1) as journal, journal.phase("train"):
+        assert journal.steps_done == 1
+    assert journal_events(run_dir) == [*expected, ("train", "B"), ("train", "E")]

@@ -15,6 +15,7 @@ from slime_core.observe.metrics import MetricsWriter, read_metrics
 from slime_core.observe.report import write_report
 from slime_core.observe.rundir import RunDir
 from slime_core.observe.summary import summarise
+from slime_core.rollout import files
 
 
 def page(run: RunDir) -> ElementTree.Element:
@@ -47,8 +48,34 @@ def sample(question: str, response: str, reward: float | None = 1.0) -> dict[str
 
 def test_a_finished_run_has_every_chart(finished: RunDir) -> None:
     root = page(finished)
-    assert headings(root) == [c.title for c in CHARTS if c.title != "Held-out reward"]
-    assert len(list(root.iter("{http://www.w3.org/2000/svg}svg"))) == len(CHARTS) - 1
+    charts = [c.title for c in CHARTS if c.title != "Held-out reward"]
+    assert headings(root) == [*charts, "How long requests take"]
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}svg"))) == len(CHARTS)
+
+
+def test_the_histogram_adds_up_the_requests_of_all_steps(finished: RunDir) -> None:
+    (figure,) = [f for f in page(finished).iter("figure") if "How long" in text_of(f)]
+    titles = [t.text for t in figure.iter() if t.tag.endswith("title")]
+    assert titles == [
+        "at most 1 s: 1,800",
+        "more than 1, at most 1.5 s: 0",
+        "more than 1.5, at most 2 s: 0",
+        "more than 2, at most 3 s: 0",
+        "more than 3, at most 5 s: 120",
+    ]
+    heights = [float(r.attrib["height"]) for r in figure.iter() if r.tag.endswith("rect")]
+    assert heights[0] / heights[4] == pytest.approx(15, rel=0.02)
+    assert heights[1:4] == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("bound", ["0.001", "0.3", "7000", "inf"])
+def test_a_histogram_of_one_bucket(run: RunDir, bound: str) -> None:
+    with MetricsWriter(run.metrics_file) as writer:
+        writer.append(0, {f"latency/requests/{bound}": 3.0})
+    root = page(run)
+    assert headings(root) == ["How long requests take"]
+    titles = [t.text for t in root.iter("{http://www.w3.org/2000/svg}title")]
+    assert titles == [f"at most {'∞' if bound == 'inf' else bound} s: 3"]
 
 
 def test_the_header_says_what_ran_and_what_came_of_it(finished: RunDir) -> None:
@@ -127,6 +154,15 @@ def test_samples_of_first_and_last_step_are_shown_escaped(finished: RunDir) -> N
     assert ["30", "37+5=", "Answer: 42", "42", "1", "stop"] in cells
     assert ["30", "1+1=", "?", "42", "–", "stop"] in cells
     assert not any("skipped" in row for row in cells)
+
+
+def test_compressed_rollouts_are_shown_and_failed_groups_are_not(finished: RunDir) -> None:
+    for step, kept in ((0, "first"), (29, "last")):
+        with files.writing(files.path_of(finished.rollouts, step)) as file:
+            for text, fate in ((kept, "trained"), ("lost", "failed/judge")):
+                file.write(json.dumps(sample(text, text) | {"fate": fate}).encode() + b"\n")
+    cells = [text_of(tr).split() for tr in page(finished).iter("tr") if len(list(tr.iter("pre")))]
+    assert [cell[1] for cell in cells] == ["first", "last"]
 
 
 def test_one_sample_a_prompt_and_a_few_a_step(finished: RunDir) -> None:

@@ -94,6 +94,16 @@ def test_an_earlier_folder_on_the_path_shadows_a_later_one(
     assert [p.version for p in find() if p.name == "one"] == ["2.0"]
 
 
+def test_a_folder_that_stands_on_the_path_twice_counts_once(
+    site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.plugin("one")
+    monkeypatch.syspath_prepend(str(site.folder))
+    assert sys.path.count(str(site.folder)) == 2
+    assert here(site) == [plugin(site, "one", "slime-plugin-one")]
+    assert [one.name for one in load(["one"])] == ["one"]
+
+
 def test_a_name_that_two_distributions_claim_is_an_error_only_when_asked_for(site: Any) -> None:
     site.plugin("maths")
     site.install("other-maths", "2.0", plugins={"maths": "slime_plugin_maths"})

@@ -29,6 +29,7 @@ class Options:
     mode: Literal["fast", "exact"] = "fast"
     levels: list[int] = field(default_factory=list)
     inner: Inner = Inner()
+    table: dict[str, int] | None = None
     key: str = field(default="", metadata={"secret": True})
 
     def __post_init__(self) -> None:
@@ -68,6 +69,21 @@ def test_text_from_the_command_line_becomes_the_fields_type(task: Any) -> None:
     )
 
 
+def test_a_table_on_the_command_line_is_json(task: Any) -> None:
+    table = {"inner": '{"depth": 3}', "table": '{"a": 1, "b": 2}'}
+    options: Any = build_options(task, table)
+    assert options.inner == task.object.Inner(3)
+    assert options.table == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize("text", ["a=1", "{'a': 1}", "[1]", '{"a": "x"}'])
+def test_a_table_that_is_none_is_refused_with_how_one_is_written(task: Any, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build_options(task, {"table": text})
+    assert "option 'table' of plugin my_task" in str(caught.value)
+    assert "--my-task.table '{\"name\": value}'" in str(caught.value)
+
+
 def test_without_values_the_options_are_the_defaults(task: Any) -> None:
     assert build_options(task, {}) == task.object.Options()
 
@@ -90,7 +106,13 @@ def test_without_values_the_options_are_the_defaults(task: Any) -> None:
         (
             {"scal": 1},
             "plugin my_task (slime-plugin-task 1.0) has no option 'scal'; did you mean 'scale'?\n"
-            "  its options: data, inner, key, levels, mode, scale, strict",
+            "  its options: data, inner, key, levels, mode, scale, strict, table",
+        ),
+        (
+            {"no_strict": True},
+            "plugin my_task (slime-plugin-task 1.0) has no option 'no_strict'; "
+            "did you mean --no-my-task.strict, in TOML strict = false?\n"
+            "  its options: data, inner, key, levels, mode, scale, strict, table",
         ),
         (
             {"inner": {"dept": 1}},

@@ -77,7 +77,7 @@ def task_plan(**options: Any) -> Plan:
 
 
 def test_a_plan_says_exactly_what_runs(task: Any) -> None:
-    plan = task_plan(data="there")
+    plan = task_plan(data="/there")
     first = plan.plugins[0]
     assert first == PlannedPlugin(
         name="task",
@@ -92,7 +92,7 @@ def test_a_plan_says_exactly_what_runs(task: Any) -> None:
     assert [one.name for one in plan.plugins] == ["task", "grpo", "broadcast", "policy_loss"]
     assert plan.roles["generate"] == "task"
     assert plan.weights == {"task": 1.0}
-    assert plan.options["task"] == {"data": "there", "sizes": [1, 2], "names": ["a", "m", "x"]}
+    assert plan.options["task"] == {"data": "/there", "sizes": [1, 2], "names": ["a", "m", "x"]}
 
 
 def test_a_plan_survives_json_and_is_the_same_each_time(task: Any) -> None:
@@ -143,11 +143,11 @@ def test_binding_a_plan_gives_the_same_hooks_and_options(task: Any) -> None:
 
 
 def test_secrets_reach_another_process_beside_the_plan_only(task: Any) -> None:
-    plan = task_plan(data="d", key="hush")
+    plan = task_plan(data="/d", key="hush")
     assert bind_plan(plan).options("task").key == "none"
     secrets = {"task": {"key": "hush", "data": "ignored"}}
     options = bind_plan(plan, secrets).options("task")
-    assert (options.key, str(options.data)) == ("hush", "d")
+    assert (options.key, str(options.data)) == ("hush", "/d")
 
 
 def test_another_process_observes_the_same_plan(task: Any, tmp_path: Path) -> None:

@@ -86,6 +86,38 @@ def test_an_edited_file_and_a_stranger_are_refused_before_import(site: Any, tmp_
     assert "slime_plugin_task" not in sys.modules
 
 
+@pytest.mark.parametrize(
+    ("asked", "command"),
+    [
+        (["task"], "slime plugins lock task --output"),
+        (["slime-plugin-task:task", "judge"], "slime plugins lock slime-plugin-task:task judge --"),
+        ([], "slime plugins lock --output"),
+    ],
+)
+def test_the_command_that_writes_a_new_lock_repeats_what_the_run_asks_for(
+    site: Any, tmp_path: Path, asked: list[str], command: str
+) -> None:
+    site.plugin("task", REWARD)
+    with pytest.raises(ConfigError, match=command):
+        Policy.of(locked=tmp_path / "none", asked=asked)
+    file = tmp_path / "x.lock"
+    file.write_text(Lock("", ()).to_json())
+    with pytest.raises(PluginError, match="is not in the lock") as caught:
+        load(["task"], policy=Policy.of(locked=file, asked=asked))
+    assert f"or accept this: {command}" in str(caught.value)
+
+
+def test_it_repeats_plugins_of_roles_too(site: Any, tmp_path: Path) -> None:
+    site.plugin("task", REWARD)
+    site.plugin("judge", "@hookimpl\ndef slime_advantage(group): return []\n")
+    file = tmp_path / "x.lock"
+    file.write_text(Lock("", (observe(pick("task", find())),)).to_json())
+    config = Config(plugins=["task"], use=["advantage=judge"], locked=file)
+    with pytest.raises(PluginError) as caught:
+        bind(config, load(["task"], policy=Policy.of(locked=file)))
+    assert f"slime plugins lock task judge --output {file}" in str(caught.value)
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"schema": "other", "plugins": []}'])
 def test_a_file_that_is_no_lock_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "x").write_text(text)

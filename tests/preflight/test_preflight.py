@@ -9,7 +9,7 @@ from slime_hookspecs.errors import ConfigError
 
 from slime_core import preflight
 from slime_core.config.schema import Config, EngineConfig, RolloutConfig, TrainConfig
-from slime_core.placement.layout import check_local, plan_layout
+from slime_core.placement.layout import check_local, check_resources, plan_layout
 
 
 def lacking(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:
@@ -48,6 +48,24 @@ def test_more_ranks_than_cores_are_refused_unless_they_may_share() -> None:
     with pytest.raises(ConfigError, match=r"needs 64 CPUs .*Ray has 2: .*--ray-cpus"):
         check_local(Config(train=train, ray_cpus=2))
     check_local(Config(train=train, ray_cpus=64))
+
+
+@pytest.mark.parametrize(
+    ("config", "needs"),
+    [
+        (Config(), "needs 2 GPUs for 1 trainer rank (tp 1 x pp 1 x dp 1) and 1 server of tp 1 on"),
+        (
+            Config(engine=EngineConfig(servers=2), train=TrainConfig(dp=2)),
+            "needs 4 GPUs for 2 trainer ranks (tp 1 x pp 1 x dp 2) and 2 servers of tp 1 on",
+        ),
+        (Config(colocate=True), "needs 1 GPU for 1 trainer rank"),
+    ],
+)
+def test_what_does_not_fit_is_counted_in_words_that_agree(config: Config, needs: str) -> None:
+    layout = plan_layout(config, gpus=1)
+    with pytest.raises(ConfigError) as caught:
+        check_resources(layout, config, {"GPU": 0})
+    assert needs in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from slime_core.config.schema import Config, RolloutConfig
 from slime_core.launch import Launch
 from slime_core.observe.rundir import RunDir
 from slime_core.plugins import Plan, bind, load
+from slime_core.rollout import files
 from slime_core.rollout.provenance import by_role, origins
 from slime_core.rollout.worker import RolloutWorker
 from slime_core.run import conclude, open_run_dir
@@ -138,7 +139,7 @@ async def test_a_saved_sample_tells_distribution_version_and_code_of_each_role(
         await worker.generate(0, 0)
     finally:
         await worker.close()
-    rows = (tmp_path / "run/rollouts/step_000000.jsonl").read_text().splitlines()
+    rows = files.lines(files.path_of(tmp_path / "run/rollouts", 0))
     task = f"own_task (own-task 1.0, code {code('own_task', TASK)[:12]})"
     advantage = code("own_advantage", ADVANTAGE)[:12]
     expected = {

@@ -17,9 +17,11 @@ from aiohttp import web
 from slime_hookspecs import ConfigError, DataError, PluginError, RunInfo
 
 from slime_core.batching import Shard
-from slime_core.config.schema import Config, RolloutConfig, TrainConfig
+from slime_core.config.schema import Config, ObserveConfig, RolloutConfig, TrainConfig
 from slime_core.engine.address import ServingAddress
+from slime_core.observe.timeline import FILE, Timeline
 from slime_core.plugins import Plan, bind, load
+from slime_core.rollout import files
 from slime_core.rollout.worker import RolloutWorker, StepData
 
 METADATA = """Metadata-Version: 2.1
@@ -279,6 +281,43 @@ async def test_a_saved_step_is_replayed_without_servers(config: Config, tmp_path
             for a, b in zip(update, same, strict=True):
                 assert all((a.columns[name] == b.columns[name]).all() for name in a.columns)
     assert again.metrics["reward/mean"] == made.metrics["reward/mean"]
+
+
+async def test_a_steps_rows_and_metrics_say_how_long_things_took(
+    config: Config, tmp_path: Path
+) -> None:
+    Timeline.begin(tmp_path, "driver").close()
+    async with standin() as server, worker_of(config, tmp_path, server.url) as (worker, _):
+        metrics = (await worker.generate(0, 4)).metrics
+        await worker.evaluate(1, 4)
+        after = (await worker.generate(1, 4)).metrics
+    assert metrics["latency/request_s_p50"] > 0
+    for one in (metrics, after):  # those of the evaluation are not among them
+        assert sum(n for name, n in one.items() if name.startswith("latency/requests/")) == 8
+    for step in range(2):
+        rows = [
+            json.loads(line) for line in files.lines(files.path_of(tmp_path / "rollouts", step))
+        ]
+        assert len(rows) == 8
+        assert all(row["times"]["generate_s"] > 0 <= row["times"]["reward_s"] for row in rows)
+        assert all(row["lengths"]["sampled"] == 3 for row in rows)
+    text = (tmp_path / FILE).read_text()
+    assert "rollout worker" in text
+    assert text.count('"name":"generate","ph":"b"') == 16
+    assert text.count("8 samples ended; spans of 8") == 2
+
+
+async def test_a_run_may_want_neither_rollouts_nor_a_timeline(
+    config: Config, tmp_path: Path
+) -> None:
+    Timeline.begin(tmp_path, "driver").close()
+    before = (tmp_path / FILE).read_text()
+    rollout = replace(config.rollout, save=False)
+    quiet = replace(config, rollout=rollout, observe=ObserveConfig(timeline=False))
+    async with standin() as server, worker_of(quiet, tmp_path, server.url) as (worker, _):
+        await worker.generate(0, 4)
+    assert not (tmp_path / "rollouts").exists()
+    assert (tmp_path / FILE).read_text() == before
 
 
 async def test_replay_needs_a_folder(config: Config, tmp_path: Path) -> None:

@@ -171,6 +171,21 @@ def test_a_mend_that_fails_with_its_server_is_tried_again(
     assert router.served == [A, B]
 
 
+def test_a_trainer_that_is_a_step_ahead_gives_what_runs_again_the_version_after(
+    updates: Updates, ranks: FakeRanks, servers: list[FakeServer]
+) -> None:
+    updates.send(4, verify=False)
+    updates.trained = True  # and what was begun before is still waited for
+    servers[1].fails = KILLED
+    for _ in range(2):
+        updates.mend()
+    updates.send(5, verify=False)
+    servers[1].fails = KILLED
+    for _ in range(2):
+        updates.mend()
+    assert ranks.sent[1:] == [((B,), 5, True), ((A, B), 5, False), ((B,), 5, True)]
+
+
 def test_an_update_waits_for_a_server_that_runs(
     updates: Updates, ranks: FakeRanks, servers: list[FakeServer]
 ) -> None:

@@ -4,7 +4,7 @@ Nothing else of the contract uses it; a plugin is free to bring its own. Parquet
 """
 
 from slime_hookspecs.datasets.fields import PLACEHOLDER, label, messages
-from slime_hookspecs.datasets.held_out import accuracy, held_out
+from slime_hookspecs.datasets.held_out import accuracy, greedy, held_out
 from slime_hookspecs.datasets.rows import Row, excerpt, read_rows
 from slime_hookspecs.datasets.source import PromptSource
 
@@ -14,6 +14,7 @@ __all__ = [
     "Row",
     "accuracy",
     "excerpt",
+    "greedy",
     "held_out",
     "label",
     "messages",

@@ -11,13 +11,13 @@ PLACEHOLDER: Final = "{prompt}"
 """What a template of prompts has in it."""
 
 
-def messages(row: Row, column: str, option: str, template: str = PLACEHOLDER) -> list[Message]:
+def messages(row: Row, column: str, option: str = "", template: str = PLACEHOLDER) -> list[Message]:
     """The conversation that a column holds: a text becomes one message of the user.
 
     Args:
         row: A row of a data file.
         column: Name of the column.
-        option: The flag that names another column, for messages.
+        option: The flag that names another column, for messages; empty where none does.
         template: Text around prompts that are texts, with ``{prompt}`` in it.
 
     Raises:
@@ -34,8 +34,13 @@ def messages(row: Row, column: str, option: str, template: str = PLACEHOLDER) ->
     )
 
 
-def label(row: Row, column: str, option: str) -> str:
+def label(row: Row, column: str, option: str = "") -> str:
     """The right answer that a column holds, as text without white space around it.
+
+    Args:
+        row: A row of a data file.
+        column: Name of the column.
+        option: The flag that names another column, for messages; empty where none does.
 
     Raises:
         DataError: there is no such column, or it holds neither a text nor a number.

@@ -34,19 +34,23 @@ class Row:
         """The place as ``file:number``."""
         return f"{self.file}:{self.number}"
 
-    def get(self, column: str, option: str) -> Any:
+    def get(self, column: str, option: str = "") -> Any:
         """The value of a column.
 
+        Args:
+            column: Name of the column.
+            option: The flag that names another column, for messages; empty where none does.
+
         Raises:
-            DataError: there is no such column; names the nearest and the option that picks one.
+            DataError: there is no such column; names the nearest, and the option.
         """
         if column in self.values:
             return self.values[column]
         known = ", ".join(map(repr, self.values)) or "nothing"
         near = difflib.get_close_matches(column, self.values, n=1)
-        hint = (
-            f"; did you mean {near[0]!r}? ({option} {near[0]})" if near else f"; {option} names it"
-        )
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        if option:
+            hint += f" ({option} {near[0]})" if near else f"; {option} names it"
         raise DataError(f"{self.place}: no column {column!r} among {known}{hint}")
 
     def refuse(self, problem: str) -> NoReturn:

@@ -20,20 +20,13 @@ from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any, Final, final
 
 from slime_hookspecs.testing.checks import NotApplicable
+from slime_hookspecs.testing.raised import ChildDied, ChildRaised
 from slime_hookspecs.testing.target import Target
 
 if TYPE_CHECKING:
     from slime_hookspecs.testing.subject import Subject
 
 MAX_TAIL: Final = 600
-
-
-class ChildDied(Exception):  # noqa: N818
-    """The child ended, or was killed after its time was up, before it answered."""
-
-
-class ChildRaised(Exception):  # noqa: N818
-    """What was called in the child raised; the message names the exception."""
 
 
 @final
@@ -95,7 +88,7 @@ class Child:
         if "not_applicable" in answer:
             raise NotApplicable(answer["not_applicable"])
         if "raised" in answer:
-            raise ChildRaised(answer["raised"])
+            raise ChildRaised(answer["raised"], answer["mistake"])
         return answer["value"]
 
     def close(self) -> None:
@@ -171,4 +164,4 @@ def _answer(subject: Subject, request: dict[str, Any]) -> dict[str, Any]:
     except NotApplicable as error:
         return {"not_applicable": str(error)}
     except Exception as error:
-        return {"raised": f"{type(error).__name__}: {error}"}
+        return {"raised": subject.told(error), "mistake": subject.mistake(error)}

@@ -60,7 +60,7 @@ def _import(subject: Subject) -> str:
     except SystemExit as error:
         return f"it called sys.exit({error.code!r})"
     except BaseException as error:
-        return f"{type(error).__name__}: {error}"
+        return subject.told(error)
     return ""
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, NamedTuple, final
 
 from slime_hookspecs.contract import API_VERSION
 from slime_hookspecs.errors import PluginError
@@ -21,7 +19,8 @@ from slime_hookspecs.testing.checks import (
     registered,
     select,
 )
-from slime_hookspecs.testing.child import Child, ChildDied, ChildRaised
+from slime_hookspecs.testing.child import Child
+from slime_hookspecs.testing.raised import ChildDied, ChildRaised, uncaught
 from slime_hookspecs.testing.subject import Subject
 from slime_hookspecs.testing.target import Target, find
 
@@ -39,6 +38,7 @@ class Declared:
         capabilities: What it does.
         exempt: Checks that it is not held to, with reasons.
         expected_failures: Checks that it will fail, with reasons.
+        broken: Hooks that it means to implement and that nobody can call, with why.
         digest: Digest of its source.
         error: A mistake of the author that makes the suite unable to run.
     """
@@ -47,8 +47,17 @@ class Declared:
     capabilities: tuple[str, ...] = ()
     exempt: dict[str, str] | None = None
     expected_failures: dict[str, str] | None = None
+    broken: dict[str, str] | None = None
     digest: str = "unknown"
     error: str = ""
+
+
+class Finding(NamedTuple):
+    """What a check found. ``mistake`` tells what an exception comes from, as ``raised`` says."""
+
+    status: str
+    text: str = ""
+    mistake: str = ""
 
 
 def run(name: str, select: Iterable[str] | None = None) -> Certificate:
@@ -72,6 +81,7 @@ class Runner:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._child: Child | None = None
+        self._reported: dict[str, str] = {}
         self.declared = self._declare()
 
     def outcomes(self, wanted: Iterable[str] | None = None) -> Iterator[Outcome]:
@@ -84,12 +94,13 @@ class Runner:
             return Outcome(one.name, one.tier, Status.SKIPPED, reason=reason)
         start = time.perf_counter()
         try:
-            status, text = self._serving().call(perform, one.name, timeout_s=one.timeout_s)
+            answer = self._serving().call(perform, one.name, timeout_s=one.timeout_s)
+            found = Finding(*answer)
         except (ChildDied, ChildRaised) as error:
             self.close()
-            status, text = Status.FAILED.value, f"the check {error}"
+            found = Finding(Status.FAILED, f"the check {error}")
         seconds = round(time.perf_counter() - start, 3)
-        return self._judge(one, Status(status), text, seconds)
+        return self._judge(one, found, seconds)
 
     def certificate(self, outcomes: Iterable[Outcome]) -> Certificate:
         """The outcomes as a certificate."""
@@ -136,23 +147,38 @@ class Runner:
     def _why_not(self, one: Check) -> str:
         if one.name in (exempt := self.declared.exempt or {}):
             return f"exempt: {exempt[one.name]}"
+        broken = self.declared.broken or {}
+        if one.tier not in ("packaging", "declarations") and "slime_conformance" in broken:
+            return broken["slime_conformance"]
         if one.hooks and not set(one.hooks) & set(self.declared.hooks):
-            return f"the plugin has no {' or '.join(one.hooks)}"
+            absent = f"the plugin has no {' or '.join(one.hooks)}"
+            return next((broken[hook] for hook in one.hooks if hook in broken), absent)
         if one.capability and one.capability not in self.declared.capabilities:
             return f"the plugin does not declare {one.capability!r}"
         if missing := one.missing():
             return f"needs {', '.join(missing)}, not installed here"
         return ""
 
-    def _judge(self, one: Check, status: Status, text: str, seconds: float) -> Outcome:
+    def _judge(self, one: Check, found: Finding, seconds: float) -> Outcome:
+        status, text = Status(found.status), found.text
         expected = (self.declared.expected_failures or {}).get(one.name, "")
-        if expected and status is Status.FAILED:
+        if status is Status.FAILED and not expected and (first := self._reported_by(one, found)):
+            status, text = Status.SKIPPED, f"{first} reports the same: {found.mistake}"
+        elif expected and status is Status.FAILED:
             status = Status.EXPECTED_FAILURE
         elif expected and status is Status.PASSED:
             status, text = Status.UNEXPECTED_PASS, "it passed, and was expected to fail"
         skipped = status is Status.SKIPPED
         message, reason = ("", text) if skipped else (text, expected)
         return Outcome(one.name, one.tier, status, seconds, message, reason)
+
+    def _reported_by(self, one: Check, found: Finding) -> str:
+        """The check that failed before by the same mistake, or nothing.
+
+        A check that the author expects to fail reports nothing to the user, and is never that one.
+        """
+        first = self._reported.setdefault(found.mistake, one.name) if found.mistake else one.name
+        return "" if first == one.name else first
 
 
 def declare(subject: Subject, _: Any) -> dict[str, Any]:
@@ -176,24 +202,20 @@ def declare(subject: Subject, _: Any) -> dict[str, Any]:
         "capabilities": sorted(told.capabilities),
         "exempt": dict(told.exempt),
         "expected_failures": dict(told.expected_failures),
+        "broken": subject.broken,
         "digest": subject.digest,
     }
 
 
-def perform(subject: Subject, name: str) -> tuple[str, str]:
-    """Run a check in this process: its status and what it says."""
+def perform(subject: Subject, name: str) -> Finding:
+    """Run a check in this process: its status, what it says, and of which mistake."""
     try:
         registered()[name].function(subject)
     except NotApplicable as error:
-        return Status.SKIPPED.value, str(error)
-    except (CheckFailed, AssertionError) as error:
-        return Status.FAILED.value, str(error) or _place(error)
+        return Finding(Status.SKIPPED, str(error))
+    except CheckFailed as error:
+        cause = error.__cause__
+        return Finding(Status.FAILED, str(error), subject.mistake(cause) if cause else "")
     except Exception as error:
-        return Status.FAILED.value, f"{type(error).__name__}: {error}{_place(error)}"
-    return Status.PASSED.value, ""
-
-
-def _place(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    last = frames[-1] if frames else None
-    return f" ({Path(last.filename).name}:{last.lineno})" if last else ""
+        return Finding(Status.FAILED, uncaught(error, subject.own), subject.mistake(error))
+    return Finding(Status.PASSED)

@@ -10,7 +10,7 @@ import time
 import tracemalloc
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, NamedTuple, final
 
 from slime_hookspecs.records import Group, Sample
 from slime_hookspecs.testing import samples
@@ -56,6 +56,7 @@ class Soaked:
         bytes: Memory that they left, more than was there before them.
         descriptors: The same of open files and sockets.
         running: The same of tasks, threads and processes.
+        mistake: What tells the mistake behind ``error`` from others, as ``raised.mistake`` does.
     """
 
     episodes: int
@@ -63,6 +64,14 @@ class Soaked:
     bytes: int
     descriptors: int
     running: int
+    mistake: str = ""
+
+
+class Failure(NamedTuple):
+    """What an episode raised: in words, and which mistake it is."""
+
+    told: str
+    mistake: str
 
 
 def soak(subject: Subject, _: Any = None) -> dict[str, Any]:
@@ -76,26 +85,27 @@ def soak(subject: Subject, _: Any = None) -> dict[str, Any]:
 
 
 async def _soak(subject: Subject) -> Soaked:
-    error = await _many(subject, 0, TOGETHER)  # The first ones import what they need.
+    failed = await _many(subject, 0, TOGETHER)  # The first ones import what they need.
     start = time.monotonic()
-    error = error or await _many(subject, TOGETHER, 2 * TOGETHER)
+    failed = failed or await _many(subject, TOGETHER, 2 * TOGETHER)
     each = (time.monotonic() - start) / TOGETHER
     total = max(AT_LEAST, min(EPISODES, int(BUDGET_S / each)))
     warm = int(total * WARM)
-    error = error or await _many(subject, 2 * TOGETHER, warm)
+    failed = failed or await _many(subject, 2 * TOGETHER, warm)
     before = Mark.now()
-    error = error or await _many(subject, warm, total)
+    failed = failed or await _many(subject, warm, total)
     after = Mark.now()
     return Soaked(
         total - warm,
-        error,
+        failed.told if failed else "",
         after.bytes - before.bytes,
         after.descriptors - before.descriptors,
         after.running - before.running,
+        failed.mistake if failed else "",
     )
 
 
-async def _many(subject: Subject, first: int, last: int) -> str:
+async def _many(subject: Subject, first: int, last: int) -> Failure | None:
     """Run episodes of these numbers; what one raised, or nothing."""
     for start in range(first, last, TOGETHER):
         numbers = range(start, min(start + TOGETHER, last))
@@ -104,8 +114,9 @@ async def _many(subject: Subject, first: int, last: int) -> str:
             if isinstance(outcome, NotApplicable):
                 raise outcome
             if isinstance(outcome, BaseException):
-                return f"episode {number} raised {type(outcome).__name__}: {outcome}"
-    return ""
+                what = f"episode {number} raised {subject.told(outcome)}"
+                return Failure(what, subject.mistake(outcome))
+    return None
 
 
 async def _one(subject: Subject, number: int) -> None:

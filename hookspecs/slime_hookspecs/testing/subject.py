@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import hashlib
 import importlib
 import inspect
@@ -18,17 +19,28 @@ from slime_hookspecs.context import AnyContext, Context, RunInfo
 from slime_hookspecs.contract import HOOKS
 from slime_hookspecs.data import DataSource
 from slime_hookspecs.errors import PluginError
+from slime_hookspecs.places import folder_of, own_folder
 from slime_hookspecs.records import Prompt
 from slime_hookspecs.testing import samples
 from slime_hookspecs.testing.checks import NotApplicable
-from slime_hookspecs.testing.child import Child, ChildDied, ChildRaised
+from slime_hookspecs.testing.child import Child
 from slime_hookspecs.testing.probe import Probe, probe
-from slime_hookspecs.testing.signatures import Definitions, definitions
+from slime_hookspecs.testing.raised import ChildDied, ChildRaised, mistake, told
+from slime_hookspecs.testing.signatures import Definitions, Kind, definitions
 from slime_hookspecs.testing.target import Target
 
+#: The check that reports each kind of wrong definition.
+CHECK_OF: Final = {
+    Kind.OBJECT: "declarations.object",
+    Kind.KNOWN: "declarations.known_hooks",
+    Kind.MARKED: "declarations.marked",
+    Kind.ARGUMENTS: "declarations.arguments",
+    Kind.COLOUR: "declarations.colours",
+}
 #: Seconds that an import may take before it counts as hung.
 IMPORT_TIMEOUT_S: Final = 20.0
 FRESH_TIMEOUT_S: Final = 15.0
+UNOPENED: Final = "the data source does not open, which data_source.opens reports"
 _SOURCES: Final = frozenset({".py", ".so", ".pyd"})
 
 
@@ -47,6 +59,21 @@ class Subject:
     def display(self) -> str:
         """How every message names the plugin."""
         return self.target.display
+
+    @property
+    def own(self) -> set[Path]:
+        """Files and folders of the plugin's own code, as far as it is imported."""
+        known = self.__dict__.get("definitions")
+        folders = [own_folder(function) for function in known.hooks.values()] if known else []
+        return {one for one in (folder_of(self.target.module), *folders) if one}
+
+    def told(self, error: BaseException, limit: int | None = None) -> str:
+        """An exception in words, with the line of the plugin's own code: ``raised.told``."""
+        return told(error, self.own, limit)
+
+    def mistake(self, error: BaseException) -> str:
+        """What tells the mistake behind an exception from others: ``raised.mistake``."""
+        return mistake(error, self.own)
 
     @cached_property
     def probe(self) -> Probe | str:
@@ -86,6 +113,29 @@ class Subject:
         return self.definitions.hooks
 
     @cached_property
+    def broken(self) -> dict[str, str]:
+        """Hooks that it means to implement and that nobody can call, and who reports why.
+
+        A function with a name that is nearly a hook's is meant to be that hook.
+        """
+        wrong = {
+            name: f"its {one.hook} cannot be called, which {CHECK_OF[one.kind]} reports"
+            for one in self.definitions.complaints
+            for name in (one.hook, *difflib.get_close_matches(one.hook, HOOKS, n=1))
+        }
+        missing = set(HOOKS) - set(self.hooks)
+        return {name: why for name, why in wrong.items() if name in missing}
+
+    def must_work(self, hook: str) -> None:
+        """Nothing is said of what depends on a hook that is broken.
+
+        Raises:
+            NotApplicable: it is ``broken``.
+        """
+        if hook in self.broken:
+            raise NotApplicable(self.broken[hook])
+
+    @cached_property
     def conformance(self) -> Conformance:
         """What the author says of the plugin.
 
@@ -97,7 +147,7 @@ class Subject:
         try:
             answer = self.hooks["slime_conformance"]()
         except Exception as error:
-            what = f"{type(error).__name__}: {error}"
+            what = self.told(error)
             raise PluginError(f"plugin {self.display}: slime_conformance raised {what}") from error
         if not isinstance(answer, Conformance):
             raise PluginError(
@@ -119,12 +169,15 @@ class Subject:
         Raises:
             NotApplicable: they cannot be made, which ``declarations.options`` reports.
         """
+        self.must_work("slime_options")
         try:
             kind = self.options_type
             return None if kind is None else kind(**self.conformance.options)
         except Exception as error:
-            what = f"{type(error).__name__}: {error}"
-            raise NotApplicable(f"its options cannot be made ({what})") from error
+            raise NotApplicable(
+                f"its options cannot be made ({self.told(error)}), "
+                f"which declarations.options reports"
+            ) from error
 
     @cached_property
     def folder(self) -> Path:
@@ -173,24 +226,36 @@ class Subject:
         except NotApplicable:
             raise
         except Exception as error:
-            raise NotApplicable("the data source does not open") from error
+            raise NotApplicable(UNOPENED) from error
         if not isinstance(made, DataSource):
-            raise NotApplicable("the data source does not open")
+            raise NotApplicable(UNOPENED)
         return made
 
     @cached_property
     def prompts(self) -> list[Prompt]:
-        """A few prompts: the author's, else the data source's, else the suite's."""
+        """A few prompts: the author's, else the data source's, else the suite's.
+
+        Raises:
+            NotApplicable: the data source, whose prompts hooks expect, does not open.
+        """
         given = [one for one, _ in (*self.conformance.gold, *self.conformance.bad)]
         if given:
             return list({one.id: one for one in given}.values())
-        if "slime_data_source" in self.hooks:
-            try:
-                if taken := list(self.data_source().take(4)):
-                    return taken
-            except Exception:
-                pass  # The data source's own checks say so.
-        return [samples.prompt(number) for number in range(4)]
+        return self._drawn() or [samples.prompt(number) for number in range(4)]
+
+    def _drawn(self) -> list[Prompt]:
+        """The data source's first prompts; none where the author asks for none of it."""
+        if "data_source.opens" in self.conformance.exempt:
+            return []
+        self.must_work("slime_data_source")
+        if "slime_data_source" not in self.hooks:
+            return []
+        try:
+            return list(self.data_source().take(4))
+        except NotApplicable:
+            raise
+        except Exception as error:  # Many open their files only now.
+            raise NotApplicable(UNOPENED) from error
 
     def fresh(
         self,

@@ -118,7 +118,10 @@ def test_a_record_is_exported_with_types_and_defaults() -> None:
         "type": "StopReason",
         "default": "pending",
     }
-    assert CONTRACT["records"]["Group"]["members"] == {"scored": "property -> list[Sample]"}
+    assert CONTRACT["records"]["Group"]["members"] == {
+        "scored": "property -> list[Sample]",
+        "trained": "property -> list[Sample]",
+    }
     assert CONTRACT["records"]["Context"]["members"] == {"rng": "property -> random.Random"}
 
 

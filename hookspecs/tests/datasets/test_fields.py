@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slime_hookspecs import DataError, Group, Prompt, Reward, Sample, Sampling
-from slime_hookspecs.datasets import Row, accuracy, held_out, label, messages
+from slime_hookspecs import DataError, EvalSet, Group, Prompt, Reward, Sample, Sampling
+from slime_hookspecs.datasets import Row, accuracy, greedy, held_out, label, messages
 
 USER = [{"role": "user", "content": "1+1="}]
 
@@ -81,3 +81,34 @@ def test_accuracy_is_a_mean_over_scored_samples_that_say_whether_they_are_right(
     ]
     assert accuracy(groups) == {"accuracy": pytest.approx(2 / 3)}
     assert accuracy([Group(0, prompt, [sample(0, None)])]) == {}
+
+
+def answered(groups: list[Group]) -> dict[str, float]:
+    return {"answered": float(len(groups))}
+
+
+def test_held_out_sets_report_what_they_are_told_to() -> None:
+    prompts = [Prompt("p", USER)]
+    sets = held_out("x", prompts, 2, answered)
+    assert [one.metrics for one in sets] == [answered] * 2
+    assert [one.metrics for one in held_out("x", prompts, 2)] == [accuracy] * 2
+
+
+def test_a_greedy_set_has_the_name_that_it_is_given_and_one_answer_to_each_prompt() -> None:
+    prompts = [Prompt("p", USER)]
+    assert greedy("hotpot-qa dev", prompts, answered) == EvalSet(
+        "hotpot_qa_dev", prompts, 1, Sampling(temperature=0.0), answered
+    )
+    assert greedy("x", prompts).metrics is accuracy
+
+
+def test_where_no_option_names_another_column_only_the_nearest_one_is_named() -> None:
+    given = row(question="1")
+    for read in (given.get, lambda column: messages(given, column), lambda c: label(given, c)):
+        with pytest.raises(DataError) as refused:
+            read("questoin")
+        assert str(refused.value) == (
+            "data.jsonl:7: no column 'questoin' among 'question'; did you mean 'question'?"
+        )
+    with pytest.raises(DataError, match=r"no column 'answer' among 'question'$"):
+        label(given, "answer")

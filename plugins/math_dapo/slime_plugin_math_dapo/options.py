@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 from slime_hookspecs import ConfigError
 from slime_hookspecs.datasets import PLACEHOLDER
+from slime_hookspecs.options import check_ranges
 
 TASKS: Final = ("", "addition")
 
@@ -51,11 +52,16 @@ class Options:
             raise ConfigError("math_dapo.task and math_dapo.data are both set; choose one")
         if PLACEHOLDER not in self.template:
             raise ConfigError(f"math_dapo.template is {self.template!r}, without {PLACEHOLDER}")
-        for name in ("eval_samples_per_prompt", "overlong_buffer", "overlong_penalty"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"math_dapo.{name} is {getattr(self, name)}, below 0")
+        check_ranges("math_dapo", self, **_RANGES)
 
     @property
     def exact(self) -> bool:
         """Whether answers are compared as strings."""
         return self.verifier == "exact" or (self.verifier == "auto" and bool(self.task))
+
+
+_RANGES: Final[dict[str, tuple[float, None]]] = {
+    "eval_samples_per_prompt": (0, None),
+    "overlong_buffer": (0, None),
+    "overlong_penalty": (0, None),
+}

@@ -145,7 +145,7 @@ def test_each_evaluation_file_makes_sets_of_its_name(tmp_path: Path) -> None:
         ({"task": "adition"}, "math_dapo.task is 'adition'; the built-in one is \"addition\""),
         ({"task": "addition", "data": "d.jsonl"}, "choose one"),
         ({"template": "solve it"}, "without {prompt}"),
-        ({"overlong_buffer": -1}, "math_dapo.overlong_buffer is -1, below 0"),
+        ({"overlong_buffer": -1}, "math_dapo.overlong_buffer is -1; it must be 0 or more"),
     ],
 )
 def test_options_that_cannot_be_served_are_refused(wrong: dict[str, Any], message: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 from slime_hookspecs import ConfigError
 from slime_hookspecs.datasets import PLACEHOLDER
+from slime_hookspecs.options import check_ranges
 
 TOOLS: Final = ("calculator", "python")
 TASKS: Final = ("", "products")
@@ -76,10 +77,7 @@ class Options:
                 f"multi_turn_tools.template is {self.template!r}, without {PLACEHOLDER}"
             )
         self._check_tools()
-        for name, least in LEAST.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ConfigError(f"multi_turn_tools.{name} is {value}; it must be {least} or more")
+        check_ranges("multi_turn_tools", self, **_RANGES)
 
     def _check_tools(self) -> None:
         if not self.tools:
@@ -93,17 +91,16 @@ class Options:
                 )
 
 
-#: The least value of each number.
-LEAST: Final[dict[str, float]] = {
-    "eval_samples_per_prompt": 0,
-    "max_turns": 1,
-    "max_tokens": 1,
-    "max_calls_per_turn": 1,
-    "max_answer_characters": 1,
-    "python_concurrency": 0,
-    "python_wall_s": 0.1,
-    "python_cpu_s": 1,
-    "python_memory_mb": 32,
-    "python_processes": 1,
-    "python_disk_mb": 1,
+_RANGES: Final[dict[str, tuple[float, None]]] = {
+    "eval_samples_per_prompt": (0, None),
+    "max_turns": (1, None),
+    "max_tokens": (1, None),
+    "max_calls_per_turn": (1, None),
+    "max_answer_characters": (1, None),
+    "python_concurrency": (0, None),
+    "python_wall_s": (0.1, None),
+    "python_cpu_s": (1, None),
+    "python_memory_mb": (32, None),
+    "python_processes": (1, None),
+    "python_disk_mb": (1, None),
 }

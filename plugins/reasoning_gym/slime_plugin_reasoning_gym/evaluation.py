@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any, Final, TypeAlias
 
-from slime_hookspecs import DataError, EvalSet, Group, Prompt, Sample, Sampling
+from slime_hookspecs import DataError, EvalSet, Group, Prompt, Sample
+from slime_hookspecs.datasets import greedy
 
 from slime_plugin_reasoning_gym.datasets import Dataset, first_seed, prompt
 from slime_plugin_reasoning_gym.generator import Failed, Generator
@@ -38,12 +38,7 @@ def held_out(datasets: Sequence[Dataset], options: Options, generator: Generator
 def eval_sets(sets: HeldOut) -> list[EvalSet]:
     """One greedy set for each data set and level."""
     return [
-        EvalSet(
-            re.sub(r"[^\w.@+-]+", "_", name),
-            [prompt for prompt, _ in problems],
-            sampling=Sampling(temperature=0.0),
-            metrics=measured,
-        )
+        greedy(name, [prompt for prompt, _ in problems], measured)
         for name, problems in sets.items()
     ]
 

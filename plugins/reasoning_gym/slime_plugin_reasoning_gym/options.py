@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from slime_hookspecs import ConfigError
+from slime_hookspecs.options import check_ranges
 from slime_hookspecs.spelling import suggestion
 
 PLACEHOLDER: Final = "{question}"
@@ -71,10 +72,7 @@ class Options:
             raise ConfigError(f"reasoning_gym.template is {self.template!r}, without {PLACEHOLDER}")
         if not self.answer_tag.isidentifier():
             raise ConfigError(f"reasoning_gym.answer_tag is {self.answer_tag!r}, not a tag's name")
-        for name, (least, most) in _RANGES.items():
-            value = getattr(self, name)
-            if not least <= value <= most:
-                raise ConfigError(f"reasoning_gym.{name} is {value}; it must be {least} to {most}")
+        check_ranges("reasoning_gym", self, **_RANGES)
         if not self.lower_at < self.raise_at:
             raise ConfigError(
                 f"reasoning_gym.lower_at is {self.lower_at}, "
@@ -82,12 +80,12 @@ class Options:
             )
         for level in self.eval_levels:
             if level < 0:
-                raise ConfigError(f"reasoning_gym.eval_levels has {level}, below 0")
+                raise ConfigError(f"reasoning_gym.eval_levels has {level}; each must be 0 or more")
         for name, table in self.datasets.items():
             _check_table(name, table)
 
 
-_RANGES: Final = {
+_RANGES: Final[dict[str, tuple[float, float]]] = {
     "size": (0, 2**30),
     "format_reward": (0.0, 1.0),
     "eval_size": (0, 100_000),
@@ -112,7 +110,7 @@ def _check_table(name: str, table: Mapping[str, Any]) -> None:
     if not 0 < table.get("weight", 1) < float("inf"):
         raise ConfigError(f"{where}.weight is {table['weight']}; it must be above 0")
     if table.get("level", 0) < 0:
-        raise ConfigError(f"{where}.level is {table['level']}, below 0")
+        raise ConfigError(f"{where}.level is {table['level']}; it must be 0 or more")
     for key in RESERVED:
         if key in table.get("config", {}):
             raise ConfigError(f"{where}.config has {key!r}; set reasoning_gym.{key} instead")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from slime_hookspecs import DataError, Group, Reward, Sample, SampleError
+from slime_hookspecs import DataError, Group, Reward, Sample, SampleError, Sampling
 from slime_hookspecs.testing.kit import make_sample
 from slime_plugin_reasoning_gym import Options, slime_data_source, slime_eval_sets
 from slime_plugin_reasoning_gym.datasets import FIRST_HELD_OUT, datasets
@@ -38,6 +38,15 @@ def test_they_are_the_same_in_every_run_until_another_seed_is_asked_for(
 ) -> None:
     assert sets(generator, seed=1) == sets(generator, seed=2)
     assert sets(generator, eval_seed=1) != sets(generator)
+
+
+def test_they_are_answered_greedily_and_report_scores_and_solved_problems(
+    generator: Generator,
+) -> None:
+    options = Options(datasets={"my-counts": {"task": "counts"}}, eval_size=4)
+    (one,) = eval_sets(held_out(datasets(options, generator), options, generator))
+    assert (one.name, one.samples_per_prompt, one.metrics) == ("my_counts", 1, measured)
+    assert one.sampling == Sampling(temperature=0.0)
 
 
 def test_levels_get_sets_of_their_own(generator: Generator) -> None:

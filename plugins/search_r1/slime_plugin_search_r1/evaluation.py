@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from slime_hookspecs import ConfigError, EvalSet, Sampling
+from slime_hookspecs import ConfigError, EvalSet
+from slime_hookspecs.datasets import greedy
 
 from slime_plugin_search_r1.options import Options
 from slime_plugin_search_r1.questions import read_questions
@@ -26,11 +26,6 @@ def eval_sets(options: Options) -> list[EvalSet]:
                 f"search_r1.eval_data has two files called {name}; a set is named after its file"
             )
     return [
-        EvalSet(
-            re.sub(r"\W+", "_", Path(path).stem),
-            read_questions([path], options),
-            sampling=Sampling(temperature=0.0),
-            metrics=exact_match,
-        )
+        greedy(Path(path).stem, read_questions([path], options), exact_match)
         for path in options.eval_data
     ]

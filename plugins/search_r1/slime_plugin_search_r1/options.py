@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from slime_hookspecs import ConfigError
+from slime_hookspecs.options import check_ranges
 
 PLACEHOLDER: Final = "{question}"
 #: Most passages that a search may ask for.
@@ -57,27 +58,19 @@ class Options:
             raise ConfigError("search_r1.url and search_r1.corpus are both set; choose one")
         if self.url:
             _check_url(self.url)
-        for name, least in _LEAST.items():
-            if getattr(self, name) < least:
-                raise ConfigError(f"search_r1.{name} is {getattr(self, name)}, below {least}")
-        if self.top_k > MAX_TOP_K:
-            raise ConfigError(f"search_r1.top_k is {self.top_k}, above {MAX_TOP_K}")
-        if self.timeout_s == 0:
-            raise ConfigError("search_r1.timeout_s is 0; no server answers in no time")
-        if self.format_reward > 1:
-            raise ConfigError(f"search_r1.format_reward is {self.format_reward}, above 1")
+        check_ranges("search_r1", self, **_RANGES)
 
 
-_LEAST: Final = {
-    "max_bad_lines": 0,
-    "top_k": 1,
-    "max_replies": 0,
-    "turn_tokens": 0,
-    "information_tokens": 1,
-    "format_reward": 0,
-    "timeout_s": 0,
-    "retries": 0,
-    "connections": 1,
+_RANGES: Final[dict[str, tuple[float, float | None]]] = {
+    "max_bad_lines": (0, None),
+    "top_k": (1, MAX_TOP_K),
+    "max_replies": (0, None),
+    "turn_tokens": (0, None),
+    "information_tokens": (1, None),
+    "format_reward": (0, 1),
+    "timeout_s": (0.001, None),
+    "retries": (0, None),
+    "connections": (1, None),
 }
 
 

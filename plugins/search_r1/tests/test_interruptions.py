@@ -130,11 +130,12 @@ async def test_an_episode_goes_on_from_its_saved_trace_alone(play: Play) -> None
 
 
 async def test_a_turn_that_was_over_is_not_generated_again(play: Play) -> None:
-    engine = ScriptedEngine(SCRIPT, faults=[Abort(after_tokens=len(SCRIPT[0]), call=0)])
-    sample = await play(engine)
-    assert sample.stop is StopReason.ABORTED
+    trace, _ = await whole_episode()
+    sample = new_sample()
+    sample.trace = Trace(trace.segments[:2])  # The prompt and the first search, to its end.
     again = ScriptedEngine(SCRIPT)
     await play(again, sample)
+    assert sample.trace == trace
     assert len(again.written) == len(SCRIPT) - 1
 
 

@@ -12,6 +12,7 @@ from slime_hookspecs.testing.kit import make_run
 from slime_plugin_search_r1 import Options, slime_data_source, slime_eval_sets
 from slime_plugin_search_r1.conformance import FACTS, HELD_OUT, QUESTIONS
 from slime_plugin_search_r1.questions import TEMPLATE, read_questions
+from slime_plugin_search_r1.reward import exact_match
 
 GOOD = {"id": "nq_1", "question": "Which bird?", "golden_answers": ["heron", "a heron"]}
 
@@ -150,6 +151,7 @@ def test_held_out_files_are_sets_measured_greedily(tmp_path: Path) -> None:
     assert (first.name, len(first.prompts)) == ("questions_held_out", 10)
     assert (second.name, len(second.prompts)) == ("hotpot_qa_dev", 1)
     assert (first.sampling.temperature, first.samples_per_prompt) == (0.0, 1)
+    assert first.metrics is second.metrics is exact_match
     assert slime_eval_sets(Options()) == []
 
 

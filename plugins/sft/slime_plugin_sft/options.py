@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from slime_hookspecs import ConfigError
+from slime_hookspecs.options import check_ranges
 
 
 def _opt(default: Any, help: str) -> Any:
@@ -32,5 +32,4 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse values that nothing can serve."""
-        if self.cache_tokens < 0:
-            raise ConfigError(f"sft.cache_tokens is {self.cache_tokens}, below 0")
+        check_ranges("sft", self, cache_tokens=(0, None))

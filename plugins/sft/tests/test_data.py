@@ -122,5 +122,5 @@ def test_a_run_without_data_says_what_to_type(run: RunInfo) -> None:
 
 
 def test_a_negative_cache_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"sft\.cache_tokens is -1, below 0"):
+    with pytest.raises(ConfigError, match=r"sft\.cache_tokens is -1; it must be 0 or more"):
         Options(cache_tokens=-1)

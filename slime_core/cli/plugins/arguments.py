@@ -60,8 +60,12 @@ def _said(found: argparse.Namespace, name: str) -> tuple[list[str], str]:
     return list(read_layer(found.config).values.get((name,), [])), f"{found.config}: {name}"
 
 
-def picked(names: Sequence[str]) -> list[Plugin]:
+def picked(names: Sequence[str], rules: Sequence[blocks.Rule]) -> list[Plugin]:
     """The named plugins, or all where none is named.
+
+    Args:
+        names: Spellings.
+        rules: What ``read_blocks`` returned; settles a name that several distributions claim.
 
     Raises:
         PluginError: nothing has a name, or several distributions claim it.
@@ -69,4 +73,4 @@ def picked(names: Sequence[str]) -> list[Plugin]:
     from slime_core.plugins.finding import find, pick
 
     found = find()
-    return [pick(name, found) for name in names] if names else list(found)
+    return [pick(name, found, rules) for name in names] if names else list(found)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from slime_hookspecs import API_VERSION
@@ -14,14 +15,15 @@ from slime_core.plugins import certificates
 from slime_core.plugins.probe import TIMEOUT_S
 
 
-def text(finding: Finding) -> Iterator[str]:
-    """A finding for a person."""
-    status = "broken" if finding.problems else finding.entry.status
-    yield f"{status:<10} {finding.entry.plugin.display}"
+def text(finding: Finding, told: Collection[str] = ()) -> Iterator[str]:
+    """A finding for a person, without the conflicts that were told of another plugin."""
+    yield f"{finding.status:<10} {finding.entry.plugin.display}"
     for label, value in _facts(finding):
         if value:
             yield f"{'':<11}{label:<12} {value}"
-    for problem in finding.problems:
+    for problem in (*finding.problems, *finding.warnings):
+        if problem in told:
+            continue
         first, *more = problem.splitlines()
         yield f"{'':<11}-> {first}"
         yield from (f"{'':<14}{line.strip()}" for line in more)
@@ -40,6 +42,16 @@ def _facts(finding: Finding) -> Iterator[tuple[str, str]]:
         yield "conformance", f"{finding.conformance.state}: {finding.conformance.summary}"
 
 
+def report(findings: Sequence[Finding]) -> Iterator[str]:
+    """All findings for a person, then how many are not well."""
+    told: set[str] = set()
+    for finding in findings:
+        yield from text(finding, told)
+        told.update(finding.conflicts)
+    counts = Counter(finding.status for finding in findings)
+    yield f"plugins: {len(findings)}, broken: {counts['broken']}, warnings: {counts['warning']}"
+
+
 def _parser() -> Parser:
     parser = Parser("doctor", "Import plugins in processes of their own and say what is wrong.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="plugins; all by default")
@@ -56,22 +68,21 @@ def _parser() -> Parser:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the findings. Returns 1 if a plugin is broken, else 0."""
+    """Print the findings. Returns 1 if a plugin is broken, else 0: warnings do not count."""
     parser = _parser()
     found = parser.parse_args(argv)
     if not found.timeout > 0:
         parser.error(f"--timeout {found.timeout:g}: must be above 0")
-    plugins = picked(found.names)
+    rules = read_blocks(found)
+    plugins = picked(found.names, rules)
     known = dict(
         certificates.read(file, {one.name: one for one in plugins}) for file in found.certificate
     )
-    findings = examine(plugins, read_blocks(found), found.timeout, known)
+    findings = examine(plugins, rules, found.timeout, known)
     ok = not any(finding.problems for finding in findings)
     if found.json:
         values = [finding.values for finding in findings]
         print(document("slime.plugins.doctor/1", api=API_VERSION, ok=ok, plugins=values))
     else:
-        print("\n".join(line for finding in findings for line in text(finding)))
-        broken = sum(bool(finding.problems) for finding in findings)
-        print(f"plugins: {len(findings)}, broken: {broken}")
+        print("\n".join(report(findings)))
     return int(not ok)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
+from slime_core.cli.plugins.advice import slow, unbounded
 from slime_core.cli.plugins.render import entry_values, probe_values
 from slime_core.plugins.blocks import Rule
 from slime_core.plugins.catalog import Entry, catalog
@@ -44,6 +45,20 @@ class Finding:
         return [*said, *self.conflicts]
 
     @property
+    def warnings(self) -> list[str]:
+        """What does not keep a run from using it, and should be mended all the same."""
+        if self.entry.status in ("broken", "blocked"):
+            return []
+        return [*unbounded(self.entry), *(slow(self.probe) if self.probe else ())]
+
+    @property
+    def status(self) -> str:
+        """How it stands, in one word."""
+        if self.problems:
+            return "broken"
+        return "warning" if self.warnings and self.entry.status == "ok" else self.entry.status
+
+    @property
     def values(self) -> dict[str, Any]:
         """As JSON values."""
         return {
@@ -53,6 +68,7 @@ class Finding:
             "conflicts": list(self.conflicts),
             "conformance": self.conformance.values if self.conformance else None,
             "problems": self.problems,
+            "warnings": self.warnings,
             "ok": not self.problems,
         }
 

@@ -36,6 +36,7 @@ def _rows(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if values["conformance"]:
         yield "conformance", values["conformance"]["summary"]
     yield "problems", "\n".join(values["problems"])
+    yield "warnings", "\n".join(values["warnings"])
 
 
 def _spellings(plugin: str, schema: Mapping[str, Any]) -> Iterator[str]:
@@ -51,7 +52,8 @@ def main(argv: Sequence[str]) -> int:
     add_json(parser)
     add_blocks(parser)
     found = parser.parse_args(argv)
-    (finding,) = examine(picked([found.name]), read_blocks(found), TIMEOUT_S)
+    rules = read_blocks(found)
+    (finding,) = examine(picked([found.name], rules), rules, TIMEOUT_S)
     values = _values(finding)
     if found.json:
         print(document("slime.plugins.info/1", **values))

@@ -9,6 +9,7 @@ from pathlib import Path
 from slime_hookspecs import ConfigError
 
 from slime_core.cli.plugins.arguments import Parser
+from slime_core.cli.wording import count
 from slime_core.plugins.finding import find
 from slime_core.scaffold import KINDS, check_name, files, folder_name, read_kind, write
 
@@ -54,7 +55,7 @@ def _kinds() -> str:
     return "\n".join(f"  {name:<12} {text}" for name, text in KINDS.items())
 
 
-def _what_now(folder: Path, name: str, kind: str, count: int) -> str:
+def _what_now(folder: Path, name: str, kind: str, written: int) -> str:
     told = read_kind(kind)
     first, train = (text.strip().replace("my_task", name) for text in (told.first, told.train))
     commands = (
@@ -66,6 +67,6 @@ def _what_now(folder: Path, name: str, kind: str, count: int) -> str:
     )
     lines = "\n".join(f"  {command}" for command in commands)
     return (
-        f"{folder}: {count} files\n\n{lines}\n\n"
+        f"{folder}: {count(written, 'file')}\n\n{lines}\n\n"
         f"Begin with {first}; README.md says what else to edit, and how to publish."
     )

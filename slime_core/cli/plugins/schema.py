@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from slime_core.cli.plugins.arguments import Parser, add_json, picked
+from slime_core.cli.plugins.arguments import Parser, add_blocks, add_json, picked, read_blocks
 from slime_core.cli.plugins.render import document, table
 from slime_core.plugins.environment import variable
 from slime_core.plugins.options import flag
@@ -28,8 +28,9 @@ def main(argv: Sequence[str]) -> int:
     parser = Parser("schema", "A plugin's options as JSON schema, or as a table without --json.")
     parser.add_argument("name", metavar="NAME")
     add_json(parser)
+    add_blocks(parser)
     found = parser.parse_args(argv)
-    (plugin,) = picked([found.name])
+    (plugin,) = picked([found.name], read_blocks(found))
     result = probe(plugin)
     if not result.well:
         print(f"slime: error: {result.error}", file=sys.stderr)

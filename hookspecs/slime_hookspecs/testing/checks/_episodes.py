@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, final
 
 from slime_hookspecs.errors import SlimeError
-from slime_hookspecs.records import Prompt, Sample
+from slime_hookspecs.records import Prompt, Sample, StopReason
 from slime_hookspecs.testing.checks import CheckFailed, NotApplicable
 from slime_hookspecs.testing.kit.clock import VirtualClock
 from slime_hookspecs.testing.kit.engine import ScriptedEngine
@@ -26,6 +26,7 @@ REPLIES: Final = ("The answer is 4.", "Answer: 4", "I am done. Answer: 4")
 DEADLINE_S: Final = 60.0
 #: Prompts that a check tries.
 MAX_PROMPTS: Final = 3
+TOO_SHORT: Final = "none of its answers is long enough to be cut off"
 #: Calls of an episode that a check breaks off, one after another.
 MAX_CALLS: Final = 4
 
@@ -140,6 +141,11 @@ def calls_of(subject: Subject, prompt: Prompt) -> range:
     return range(min(count, MAX_CALLS))
 
 
+def was_aborted(served_by: ScriptedEngine) -> bool:
+    """Whether an answer was cut off; one that ends at once cannot be."""
+    return any(turn.stop is StopReason.ABORTED for turn in served_by.written)
+
+
 async def ended(work: Coroutine[Any, Any, Any]) -> Any:
     """What a coroutine returns; what it raises is returned too.
 
@@ -176,11 +182,9 @@ async def in_call(
     return task, served_by
 
 
-def wrong_error(error: Any) -> str:
-    """What is wrong with an exception that an engine's failure caused, or nothing."""
-    if not isinstance(error, BaseException) or isinstance(error, SlimeError):
-        return ""
-    return f"it raised {type(error).__name__}: {error!s:.200}; raise an EngineError"
+def wrong_error(answer: Any) -> bool:
+    """Whether an engine's failure came out as an exception of another family than slime's."""
+    return isinstance(answer, BaseException) and not isinstance(answer, SlimeError)
 
 
 def _served(subject: Subject, by: ScriptedEngine) -> AbstractAsyncContextManager[Any]:

@@ -27,7 +27,7 @@ def one_per_scored_sample(subject: Subject) -> None:
         try:
             answer = list(subject.call("slime_advantage", group, subject.context()))
         except Exception as error:
-            what = f"{type(error).__name__}: {error}"
+            what = subject.told(error)
             raise CheckFailed(f"it raised {what}\n  on rewards {_rewards(group)}") from error
         if len(answer) != len(group.scored):
             raise CheckFailed(

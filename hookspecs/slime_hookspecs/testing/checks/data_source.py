@@ -35,7 +35,7 @@ def opens(subject: Subject) -> None:
         raise
     except Exception as error:
         raise CheckFailed(
-            f"slime_data_source raised {type(error).__name__}: {error}\n"
+            f"slime_data_source raised {subject.told(error)}\n"
             f"  where it needs options, give some with Conformance.options"
         ) from error
     if not isinstance(source, DataSource):
@@ -161,7 +161,13 @@ def restores_at_end(subject: Subject) -> None:
 
 def draw(subject: Subject, count: int) -> list[str]:
     """Fingerprints of the first prompts, for another process to compare."""
-    return _prints(_up_to(subject.data_source(), count))
+    return _prints(_up_to(opened_again(subject), count))
+
+
+def opened_again(subject: Subject) -> DataSource:
+    """A source that did open in the process that asks: here nothing else reports that it fails."""
+    made: DataSource = subject.call("slime_data_source", subject.options, subject.run)
+    return made
 
 
 def _check_restore(subject: Subject, cut: int, then: int) -> None:

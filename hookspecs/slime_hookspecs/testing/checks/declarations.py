@@ -70,11 +70,12 @@ def options(subject: Subject) -> None:
     try:
         kind()
     except Exception as error:
-        raise CheckFailed(f"{kind.__name__}() without arguments raised {error!r}") from error
+        told = subject.told(error)
+        raise CheckFailed(f"{kind.__name__}() without arguments raised {told}") from error
     try:
         kind(**subject.conformance.options)
     except Exception as error:
-        raise CheckFailed(f"Conformance.options do not fit: {error!r}") from error
+        raise CheckFailed(f"Conformance.options do not fit: {subject.told(error)}") from error
 
 
 @check("declarations.options_help", "declarations", hooks=("slime_options",))
@@ -138,9 +139,13 @@ def batch_fields(subject: Subject) -> None:
 @check("declarations.capabilities", "declarations", hooks=("slime_conformance",))
 def capabilities(subject: Subject) -> None:
     """A capability that the plugin declares comes with a hook that could have it."""
-    for name in sorted(subject.conformance.capabilities & set(NEEDS_HOOK)):
-        if not set(NEEDS_HOOK[name]) & set(subject.hooks):
+    declared = sorted(subject.conformance.capabilities & set(NEEDS_HOOK))
+    idle = [name for name in declared if not set(NEEDS_HOOK[name]) & set(subject.hooks)]
+    for name in idle:
+        if not set(NEEDS_HOOK[name]) & set(subject.broken):
             raise CheckFailed(f"it declares {name}, and has no {' or '.join(NEEDS_HOOK[name])}")
+    for hook in (hook for name in idle for hook in NEEDS_HOOK[name]):
+        subject.must_work(hook)
 
 
 def _complain(subject: Subject, kind: Kind) -> None:

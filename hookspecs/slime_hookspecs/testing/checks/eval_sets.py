@@ -83,9 +83,9 @@ def _given(subject: Subject) -> list[EvalSet]:
     except NotApplicable:
         raise
     except Exception as error:
-        raise NotApplicable("slime_eval_sets gives no list of sets") from error
+        raise NotApplicable("it gives no list of sets, which eval_sets.sets reports") from error
     if not all(isinstance(one, EvalSet) for one in given):
-        raise NotApplicable("slime_eval_sets gives no list of sets")
+        raise NotApplicable("it gives no list of sets, which eval_sets.sets reports")
     if not given:
         raise NotApplicable("there are no sets with these options")
     return given

@@ -14,8 +14,8 @@ from typing import Any, Final
 from slime_hookspecs.records import Group, Sample
 from slime_hookspecs.testing import samples
 from slime_hookspecs.testing.checks import CheckFailed, NotApplicable, _episodes, check
-from slime_hookspecs.testing.child import ChildDied, ChildRaised
 from slime_hookspecs.testing.kit.batches import make_batch
+from slime_hookspecs.testing.raised import ChildDied, ChildRaised
 from slime_hookspecs.testing.soak import Soaked, score, soak
 from slime_hookspecs.testing.subject import Subject
 
@@ -28,6 +28,11 @@ SLACK_BYTES: Final = 256
 SLACK: Final = 8
 #: Samples side by side, more than most plugins let in at once.
 CROWD: Final = 16
+#: Event loops of one process, and what may be wrong where one of them fails.
+LOOPS: Final = {
+    "first": f"{CROWD} samples were under way at once",
+    "second": "make locks, queues and sessions in the loop that uses them",
+}
 
 
 @check("execution.picklable", "execution", hooks=REWARDS)
@@ -40,7 +45,7 @@ def picklable(subject: Subject) -> None:
             raise
         except Exception as error:
             raise CheckFailed(
-                f"its options cannot be pickled ({type(error).__name__}: {error}); "
+                f"its options cannot be pickled ({subject.told(error)}); "
                 f"define the class of options at the top of a module"
             ) from error
         try:
@@ -98,7 +103,7 @@ def cloudpickled(subject: Subject) -> None:
             raise
         except Exception as error:
             raise CheckFailed(
-                f"{what} does not travel to another process: {type(error).__name__}: {error}"
+                f"{what} does not travel to another process: {subject.told(error)}"
             ) from error
 
 
@@ -112,24 +117,25 @@ def off_main_thread(subject: Subject) -> None:
             continue  # Other checks say so.
         if error := _in_thread(work):
             raise CheckFailed(
-                f"{hook}: off the main thread it raised {type(error).__name__}: {error}; "
+                f"{hook}: off the main thread it raised {subject.told(error)}; "
                 f"signal handlers and get_event_loop() work on the main one only"
-            )
+            ) from error
 
 
 @check("execution.two_loops", "execution", hooks=EPISODES)
 def two_loops(subject: Subject) -> None:
     """A second event loop, in the same process, serves as many samples at once as the first."""
     _usable(subject)
-    if told := subject.fresh(in_two_loops):
-        raise CheckFailed(f"{told}; make locks, queues and sessions in the loop that uses them")
+    if found := subject.fresh(in_two_loops):
+        raise CheckFailed(found[0]) from ChildRaised(*found)
 
 
 @check("execution.thousand_episodes", "execution", hooks=EPISODES, timeout_s=60.0)
 def thousand_episodes(subject: Subject) -> None:
     """A thousand episodes, one after another, end without an exception."""
-    if error := _soaked(subject).error:
-        raise CheckFailed(error)
+    found = _soaked(subject)
+    if found.error:
+        raise CheckFailed(found.error) from ChildRaised(found.error, found.mistake)
 
 
 @check("execution.memory", "execution", hooks=EPISODES, timeout_s=60.0)
@@ -172,16 +178,17 @@ def score_there(subject: Subject, payload: Sequence[str]) -> list[str]:
     return _scores(subject, hook, pickle.loads(base64.b64decode(packed)))
 
 
-def in_two_loops(subject: Subject, _: Any) -> str:
-    """What goes wrong where many samples are served in two event loops, or nothing."""
+def in_two_loops(subject: Subject, _: Any) -> list[str]:
+    """What goes wrong where many samples are served in two event loops, and of which mistake."""
     _episodes.open_data(subject)
-    for which in ("first", "second"):
+    for which, cure in LOOPS.items():
         for error in _episodes.run(_crowd(subject)):
             if isinstance(error, NotApplicable):
                 raise error
             if isinstance(error, BaseException):
-                return f"in the {which} event loop it raised {type(error).__name__}: {error}"
-    return ""
+                what = f"in the {which} event loop it raised {subject.told(error)}; {cure}"
+                return [what, subject.mistake(error)]
+    return []
 
 
 async def _crowd(subject: Subject) -> list[Any]:
@@ -202,7 +209,9 @@ def _soaked(subject: Subject) -> Soaked:
     _usable(subject)
     try:
         return Soaked(**subject.fresh(soak, timeout_s=50.0))
-    except (ChildDied, ChildRaised) as error:
+    except ChildRaised as error:
+        return Soaked(0, f"before the first episode it raised {error}", 0, 0, 0, error.mistake)
+    except ChildDied as error:
         return Soaked(0, f"the process of the episodes {error}", 0, 0, 0)
 
 
@@ -252,7 +261,7 @@ def _scores(subject: Subject, hook: str, jobs: Sequence[tuple[Any, Any]]) -> lis
         except NotApplicable:
             raise
         except Exception as error:
-            found.append(f"{type(error).__name__}: {error}")
+            found.append(subject.told(error))
     return found
 
 

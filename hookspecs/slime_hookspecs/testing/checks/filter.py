@@ -23,15 +23,15 @@ def total(subject: Subject) -> None:
         except NotApplicable:
             raise
         except Exception as error:
-            what = f"{type(error).__name__}: {error}"
+            what = subject.told(error)
             raise CheckFailed(f"it raised {what}\n  on rewards {_rewards(group)}") from error
-        if wrong := promises.wrong_verdict(verdict):
+        if wrong := promises.wrong_verdict(verdict) or promises.wrong_rejected(group, verdict):
             raise CheckFailed(wrong)
 
 
 @check("filter.reasons", "filter", hooks=HOOKS)
 def reasons(subject: Subject) -> None:
-    """A group that is dropped is dropped for a reason in snake_case, which metrics count."""
+    """What is left out is left out for a reason in snake_case, which metrics count."""
     for group in _groups(subject):
         if wrong := promises.wrong_reason(_verdict(subject, group)):
             raise CheckFailed(wrong)

@@ -33,9 +33,9 @@ def answers(subject: Subject) -> None:
         answer = _episodes.run(_episodes.ended(work))
         if isinstance(answer, Exception):
             raise CheckFailed(
-                f"it raised {type(answer).__name__}: {answer}\n  on prompt {prompt.id!r}"
+                f"it raised {subject.told(answer)}\n  on prompt {prompt.id!r}"
                 f"{_unserved(subject, answer)}"
-            )
+            ) from answer
         found = answer if isinstance(answer, list) else [answer]
         if not found or not all(isinstance(one, Sample) for one in found):
             raise CheckFailed(f"it returned {answer!r:.120}; return the sample or a list of them")
@@ -192,7 +192,7 @@ def full_context(subject: Subject) -> None:
         silent = _episodes.Silent(call=ENDLESS)
         engine = _episodes.engine(subject, silent, context_length=length)
         work = _episodes.attempt(subject, _episodes.sample(prompt), engine)
-        answer = _episodes.run(_or_endless(work, silent))
+        answer = _episodes.run(_or_endless(subject, work, silent))
         full = any(turn.stop is StopReason.CONTEXT for turn in engine.written)
         for sample in _episodes.samples_of(answer) if full else ():
             if sample.stop in (StopReason.STOP, StopReason.PENDING):
@@ -231,7 +231,7 @@ def samples_do_not_mix(subject: Subject) -> None:
         zip(_episodes.run(together()), alone[0], strict=True)
     ):
         if isinstance(answer, BaseException):
-            raise CheckFailed(f"beside others it raised {type(answer).__name__}: {answer}")
+            raise CheckFailed(f"beside others it raised {subject.told(answer)}") from answer
         found = [one.trace for one in _episodes.samples_of(answer)]
         if found != expected:
             raise CheckFailed(
@@ -301,7 +301,7 @@ def _traces_alone(subject: Subject, given: list[Any]) -> list[list[Any]]:
     ]
 
 
-async def _or_endless(work: Any, silent: _episodes.Silent) -> Any:
+async def _or_endless(subject: Subject, work: Any, silent: _episodes.Silent) -> Any:
     task = asyncio.ensure_future(work)
     began = asyncio.ensure_future(silent.began.wait())
     await asyncio.wait(
@@ -316,6 +316,6 @@ async def _or_endless(work: Any, silent: _episodes.Silent) -> Any:
         )
     if error := task.exception():
         raise CheckFailed(
-            f"the model's context was full, and it raised {type(error).__name__}: {error}"
-        )
+            f"the model's context was full, and it raised {subject.told(error)}"
+        ) from error
     return task.result()

@@ -111,22 +111,26 @@ def leaves_nothing_when_cancelled(subject: Subject) -> None:
 @check("generate.continues_after_abort", "generate", hooks=HOOKS)
 def continues_after_abort(subject: Subject) -> None:
     """An aborted episode is ``ABORTED``, and a second attempt goes on from its trace."""
-    for prompt in prompts(subject):
-        for call in calls_of(subject, prompt):
-            _abort_and_retry(subject, prompt, call)
+    given = [(prompt, call) for prompt in prompts(subject) for call in calls_of(subject, prompt)]
+    aborted = [_abort_and_retry(subject, *one) for one in given]
+    if not any(aborted):
+        raise NotApplicable(_episodes.TOO_SHORT)
 
 
-def _abort_and_retry(subject: Subject, prompt: Prompt, call: int) -> None:
+def _abort_and_retry(subject: Subject, prompt: Prompt, call: int) -> bool:
+    """Whether the call could be cut off; fails where the episode does not go on from there."""
     sample = _episodes.sample(prompt)
     engine = _episodes.engine(subject, Abort(after_tokens=1, call=call))
-    first = _sample_of(_end(subject, sample, engine), "aborted")
+    first = _sample_of(subject, _end(subject, sample, engine), "aborted")
     if first != [sample]:
         raise NotApplicable("it returns other samples, which have no second attempt")
+    if not _episodes.was_aborted(engine):
+        return False
     if sample.stop is not StopReason.ABORTED:
         raise CheckFailed(f"the engine aborted, and sample.stop is {sample.stop.name}")
     left, before = sample.trace.tokens, len(engine.written)
     sample.stop = StopReason.PENDING
-    last = _sample_of(_end(subject, sample, engine), "continued")[0].trace.tokens
+    last = _sample_of(subject, _end(subject, sample, engine), "continued")[0].trace.tokens
     asked = [list(turn.asked) for turn in engine.written[before:]]
     # An attempt that left nothing has nothing to be continued.
     if last[: len(left)] != left or (left and asked[:1] != [left]) or not last:
@@ -135,6 +139,7 @@ def _abort_and_retry(subject: Subject, prompt: Prompt, call: int) -> None:
             f"an interrupted attempt left {len(left)} tokens, and the second attempt {what}; "
             f"continue from sample.trace where it is not empty"
         )
+    return True
 
 
 @check("generate.engine_down", "generate", hooks=HOOKS)
@@ -170,9 +175,9 @@ def works_after_failure(subject: Subject) -> None:
     if isinstance(answer, BaseException):
         raise CheckFailed(
             f"after episodes that failed, one that should not: "
-            f"{answer if isinstance(answer, CheckFailed) else repr(answer)}; "
+            f"{answer if isinstance(answer, CheckFailed) else subject.told(answer)}; "
             f"give back in a finally block what an episode takes"
-        )
+        ) from (None if isinstance(answer, CheckFailed) else answer)
 
 
 def _break_all(subject: Subject, fault: type[Fault]) -> None:
@@ -180,8 +185,9 @@ def _break_all(subject: Subject, fault: type[Fault]) -> None:
         for call in (None, *calls_of(subject, prompt)):
             engine = _episodes.engine(subject, fault(call=call))
             answer = _end(subject, _episodes.sample(prompt), engine)
-            if wrong := _episodes.wrong_error(answer):
-                raise CheckFailed(wrong)
+            if _episodes.wrong_error(answer):
+                told = subject.told(answer, 200)
+                raise CheckFailed(f"it raised {told}; raise an EngineError") from answer
             if isinstance(answer, Exception) or call is not None:
                 continue
             for one in _episodes.samples_of(answer):
@@ -196,9 +202,9 @@ def _end(subject: Subject, sample: Sample, engine: Any) -> Any:
     return _episodes.run(_episodes.ended(_episodes.attempt(subject, sample, engine)))
 
 
-def _sample_of(answer: Any, how: str) -> list[Sample]:
+def _sample_of(subject: Subject, answer: Any, how: str) -> list[Sample]:
     if isinstance(answer, BaseException):
-        raise CheckFailed(f"{how}, it raised {type(answer).__name__}: {answer}")
+        raise CheckFailed(f"{how}, it raised {subject.told(answer)}") from answer
     return _episodes.samples_of(answer)
 
 

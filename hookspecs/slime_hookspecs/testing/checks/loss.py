@@ -138,9 +138,9 @@ def any_device(subject: Subject) -> None:
         raise NotApplicable("it reads values on the host, and so runs on no device without values")
     if error is not None:
         raise CheckFailed(
-            f"on a batch of another device it raised {type(error).__name__}: {error!s:.200}\n"
+            f"on a batch of another device it raised {subject.told(error, 200)}\n"
             f"  make tensors with device=batch['tokens'].device, or new_zeros() and the like"
-        )
+        ) from error
 
 
 @_check("no_host_sync", BOTH, capability="no_host_sync")
@@ -151,9 +151,9 @@ def no_host_sync(subject: Subject) -> None:
         raise NotApplicable("it does not run on another device, which loss.any_device reports")
     if error is not None:
         raise CheckFailed(
-            f"without values it raised {type(error).__name__}: {error!s:.200}\n"
+            f"without values it raised {subject.told(error, 200)}\n"
             f"  each reading of a value makes the host wait for the device"
-        )
+        ) from error
 
 
 @_check("packing_independent", BOTH)

@@ -44,7 +44,7 @@ def total(subject: Subject) -> None:
             yield
         except Exception as error:
             if told.hook in OBSERVERS:
-                what = f"{type(error).__name__}: {error}"
+                what = subject.told(error)
                 raise CheckFailed(f"{told.hook} raised {what}\n  on {_short(told.what)}") from error
 
     live(subject, strict)
@@ -113,8 +113,8 @@ def tracker(subject: Subject) -> None:
             if not callable(getattr(opened, name, None)):
                 raise CheckFailed(f"the tracker {opened!r:.80} has no method {name}")
         for step, metrics in rows:
-            _strictly(f"log({step}, {dict(metrics)})", opened.log, step, dict(metrics))
-        _strictly("close()" if rows else "close() with no step before it", opened.close)
+            _strictly(subject, f"log({step}, {dict(metrics)})", opened.log, step, dict(metrics))
+        _strictly(subject, "close()" if rows else "close() with no step before it", opened.close)
 
 
 @check("observe.writes_in_run_directory", "observe", hooks=ALL)
@@ -180,11 +180,11 @@ def _of_samples(group: Group) -> dict[str, str]:
     }
 
 
-def _strictly(what: str, call: Callable[..., Any], *arguments: Any) -> None:
+def _strictly(subject: Subject, what: str, call: Callable[..., Any], *arguments: Any) -> None:
     try:
         call(*arguments)
     except Exception as error:
-        raise CheckFailed(f"{what} raised {type(error).__name__}: {error}") from error
+        raise CheckFailed(f"{what} raised {subject.told(error)}") from error
 
 
 def _held() -> dict[str, int]:

@@ -13,10 +13,11 @@ from slime_hookspecs.testing.checks.data_source import (
     _epoch_length,
     _prints,
     draw,
+    opened_again,
     survives_json,
 )
-from slime_hookspecs.testing.child import ChildRaised
 from slime_hookspecs.testing.kit.faults import Abort
+from slime_hookspecs.testing.raised import ChildRaised
 from slime_hookspecs.testing.subject import Subject
 from slime_hookspecs.trace import Trace
 
@@ -81,8 +82,11 @@ def interrupted_episode(subject: Subject) -> None:
     whole, again = (_episodes.episode(subject, prompt).samples for _ in range(2))
     if len(whole) != 1 or whole[0].trace != again[0].trace:
         raise NotApplicable("an episode has several samples, or is not the same twice")
-    for call in _episodes.calls_of(subject, prompt):
-        row = _interrupted(subject, prompt, call)
+    calls = _episodes.calls_of(subject, prompt)
+    rows = {call: row for call in calls if (row := _interrupted(subject, prompt, call))}
+    if not rows:
+        raise NotApplicable(_episodes.TOO_SHORT)
+    for call, row in rows.items():
         try:
             found = subject.fresh(finished_there, row)
         except ChildRaised as error:
@@ -101,7 +105,7 @@ def continued(subject: Subject, payload: Sequence[Any]) -> list[list[str]]:
     states, then = payload
     found = [draw(subject, FIRST)]
     for text in states:
-        source = subject.data_source()
+        source = opened_again(subject)
         source.restore(json.loads(text))
         found.append(_prints(source.take(then)))
     return found
@@ -110,7 +114,7 @@ def continued(subject: Subject, payload: Sequence[Any]) -> list[list[str]]:
 def scored_there(subject: Subject, payload: Sequence[str]) -> list[str]:
     """Rewards of prompts from a checkpoint, in another process that restored the source."""
     state, rows = map(json.loads, payload)
-    subject.data_source().restore(state)
+    opened_again(subject).restore(state)
     return _scores(subject, [Prompt(**row) for row in rows])
 
 
@@ -136,9 +140,12 @@ def _after(subject: Subject, cut: int, then: int) -> list[str]:
     return _prints(source.take(then))
 
 
-def _interrupted(subject: Subject, prompt: Prompt, call: int) -> dict[str, Any]:
+def _interrupted(subject: Subject, prompt: Prompt, call: int) -> dict[str, Any] | None:
+    """The sample of an episode that was cut off in a call, as a checkpoint keeps it."""
     engine = _episodes.engine(subject, Abort(after_tokens=1, call=call))
     sample = _episodes.episode(subject, prompt, engine).samples[0]
+    if not _episodes.was_aborted(engine):
+        return None
     if sample.stop is not StopReason.ABORTED:
         raise NotApplicable("generate.continues_after_abort says what is wrong")
     row = {"prompt": _row(prompt), "trace": sample.trace.to_list(), "metadata": sample.metadata}
@@ -175,7 +182,7 @@ def _told(subject: Subject, hook: str, given: Sample | Any) -> str:
     except NotApplicable:
         raise
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        return subject.told(error)
 
 
 def _as_json(value: Any) -> str:

@@ -71,9 +71,11 @@ def both(name: str, *, capability: str | None = None, timeout_s: float = 20.0) -
 def finite(subject: Subject, hook: str) -> None:
     """Every reward, and every metric beside it, is a finite number; a group gets one a sample."""
     for prompt, responses in _by_prompt(_examples(subject)):
-        for value in _raw(subject, hook, prompt, responses):
+        values = _raw(subject, hook, prompt, responses)
+        for text, value in zip(responses, values, strict=True):
             if wrong := promises.wrong_reward(value):
-                raise CheckFailed(f"on prompt {prompt.id!r} {wrong}")
+                which = _kind(subject, prompt, text)
+                raise CheckFailed(f"on prompt {prompt.id!r} and {which}: {wrong}")
 
 
 @both("gold")
@@ -142,14 +144,13 @@ def pathological(subject: Subject, hook: str) -> None:
         except CheckFailed as error:
             raise NotApplicable("it does not give one reward a sample") from error
         except Exception as error:
-            raise CheckFailed(
-                f"{what}: it raised {type(error).__name__}: {error!s:.300}"
-            ) from error
+            raise CheckFailed(f"{what}: it raised {subject.told(error, 300)}") from error
         seconds = time.perf_counter() - start
         if seconds > LIMIT_S:
             raise CheckFailed(f"{what}: one response took {seconds:.1f} s; {LIMIT_S:g} are allowed")
-        if not all(_is_number(value) for value in values):
-            raise NotApplicable("its rewards are not finite")
+        if wrong := promises.wrong_reward(values[0]):
+            _must_be_finite(subject, hook)
+            raise CheckFailed(f"{what}: {wrong}")
 
 
 @both("malformed_label")
@@ -167,7 +168,7 @@ def malformed_label(subject: Subject, hook: str) -> None:
                 continue
             except Exception as error:
                 raise CheckFailed(
-                    f"label {label!r} raised {type(error).__name__}: {error}; "
+                    f"label {label!r} raised {subject.told(error)}; "
                     f"raise a DataError that names the prompt"
                 ) from error
             if value <= low + CLOSE:
@@ -234,6 +235,24 @@ def _examples(subject: Subject) -> list[Example]:
     return [*told.gold, *told.bad, *ours]
 
 
+def _must_be_finite(subject: Subject, hook: str) -> None:
+    """Leave what is wrong with rewards of plain responses to the check of those."""
+    try:
+        finite(subject, hook)
+    except Exception as error:
+        which = f"{hook.removeprefix('slime_')}.finite"
+        raise NotApplicable(f"its rewards are not finite, which {which} reports") from error
+
+
+def _kind(subject: Subject, prompt: Prompt, text: str) -> str:
+    """A response in words: whose it is, and how it begins."""
+    told = subject.conformance
+    for kind in ("gold", "bad"):
+        if any(one.id == prompt.id and text == other for one, other in getattr(told, kind)):
+            return f"its {kind} response {text!r:.80}"
+    return f"the response {text!r:.80}" if text else "an empty response"
+
+
 def _flat(subject: Subject) -> list[Example]:
     return [(p, text) for p, texts in _by_prompt(_examples(subject)) for text in texts]
 
@@ -295,8 +314,3 @@ def _quietly(subject: Subject, hook: str, group: Any) -> None:
 
 def _reward(value: Any) -> Reward:
     return copy.copy(value) if isinstance(value, Reward) else Reward(value)
-
-
-def _is_number(value: Any) -> bool:
-    number = _reward(value).value
-    return isinstance(number, float | int) and math.isfinite(number)

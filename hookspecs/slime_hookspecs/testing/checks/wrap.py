@@ -58,9 +58,8 @@ def every_answer(subject: Subject) -> None:
     for hook, what, work in _answers(subject):
         found = _outcome(subject, hook, Inner(work))
         if isinstance(found, BaseException):
-            raise CheckFailed(
-                f"{hook}: around {what} it raised {type(found).__name__}: {found!s:.200}"
-            )
+            told = subject.told(found, 200)
+            raise CheckFailed(f"{hook}: around {what} it raised {told}") from found
 
 
 @check("wrap.right_type", "wrap", hooks=HOOKS)
@@ -89,8 +88,8 @@ def errors_pass(subject: Subject) -> None:
             if inner.calls and not isinstance(found, type(error)):
                 raise CheckFailed(
                     f"{hook}: what is inside raised {name}, and it raised "
-                    f"{type(found).__name__}: {found}; let exceptions keep their type"
-                )
+                    f"{subject.told(found)}; let exceptions keep their type"
+                ) from found
 
 
 @check("wrap.cancellation", "wrap", hooks=HOOKS)

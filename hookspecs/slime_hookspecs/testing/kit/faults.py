@@ -56,13 +56,17 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Abort(Fault):
-    """The server ends the request after some tokens: ``ABORTED``, and these are appended."""
+    """The server ends the request after some tokens: ``ABORTED``, and these are appended.
+
+    An answer that has no more tokens than that is whole, and nothing happens to it.
+    """
 
     after_tokens: int = 3
 
     async def happen(self, turn: Turn) -> None:
-        """Cut the answer."""
-        turn.tokens, turn.stop = turn.tokens[: self.after_tokens], StopReason.ABORTED
+        """Cut the answer, if it goes on so long."""
+        if self.after_tokens < len(turn.tokens):
+            turn.tokens, turn.stop = turn.tokens[: self.after_tokens], StopReason.ABORTED
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,9 +86,9 @@ def test_cancel_tells_whether_it_was_over_in_time(work: Any, over: bool) -> None
 
 
 def test_only_errors_of_another_family_are_wrong() -> None:
-    assert _episodes.wrong_error(EngineError("no server")) == ""
-    assert _episodes.wrong_error("a value") == ""
-    assert _episodes.wrong_error(KeyError("x")) == "it raised KeyError: 'x'; raise an EngineError"
+    assert not _episodes.wrong_error(EngineError("no server"))
+    assert not _episodes.wrong_error("a value")
+    assert _episodes.wrong_error(KeyError("x"))
 
 
 @pytest.mark.parametrize("answer", [None, [], ["x"], "x"])

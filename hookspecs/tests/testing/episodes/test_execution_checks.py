@@ -78,7 +78,7 @@ CAUGHT: Final = {
     "a reward that needs the data source": (
         "execution.spawned_reward",
         SOURCE + reward("return float(opened[0])", "opened = []"),
-        "gets 1.0 here and IndexError: list index out of range in a worker process",
+        "gets 1.0 here and IndexError: list index out of range (at written_0.py:",
     ),
     "an open file on a sample": (
         "execution.cloudpickle",

@@ -51,7 +51,7 @@ CAUGHT: Final = {
     "an exception": (
         "generate.answers",
         generate("raise KeyError('x')"),
-        "it raised KeyError: 'x'\n  on prompt 'conformance/0'",
+        "it raised KeyError: 'x' (at written_0.py:",
     ),
     "a server that was not asked for": (
         "generate.answers",
@@ -182,7 +182,7 @@ CAUGHT: Final = {
         generate(
             "try:\n" + indent(ONE_TURN, "    ") + "except EngineError:\n    raise KeyError(1)"
         ),
-        "it raised KeyError: 1; raise an EngineError",
+        "it raised KeyError: 1 (at written_0.py:",
     ),
     "an error of its own where the engine goes down later": (
         "generate.engine_down",
@@ -252,7 +252,7 @@ CAUGHT: Final = {
             "    raise",
             "broken = []",
         ),
-        "one that should not: ValueError('broken')",
+        "one that should not: ValueError: broken (at written_0.py:",
     ),
     "a shared list of siblings": (
         "generate.siblings_distinct",

@@ -1,0 +1,1 @@
+"""``slime rollouts``: reads the saved rollouts of a run."""
