@@ -38,7 +38,7 @@ from slime_core.engine.keeper import descendants
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "e2e"))
 from books import check_books
 
-MARK = "SLIME_CHAOS_RUN"
+MARK = "CHAOS_RUN_MARK"
 SAVED_EVERY = 5
 SERVERS = 2
 
@@ -101,15 +101,18 @@ def chaos(out: Path, model: Path, extra: list[str], minutes: float, seed: int) -
     write_plugin(out / "site")
     path = os.pathsep.join([str(out / "site"), os.environ.get("PYTHONPATH", "")])
     words = [*rl_options(settings, model), *map(str, OPTIONS), *extra]
-    run = subprocess.Popen(
-        [*SLIME, *words],
-        env={**os.environ, MARK: mark, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    with (out / "output.txt").open("w") as output:
+        run = subprocess.Popen(
+            [*SLIME, *words],
+            env={**os.environ, MARK: mark, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+            stdout=output,
+            stderr=output,
+        )
     metrics = settings.rl_run / "metrics.jsonl"
     while run.poll() is None and not (metrics.is_file() and metrics.read_text().count("\n") > 3):
         time.sleep(0.2)
+    if run.poll() is not None:
+        raise SystemExit(f"the run ended before it began:\n{(out / 'output.txt').read_text()}")
     kills = fire(run, mark, minutes, random.Random(seed))
     alive = run.poll() is None
     if alive:
