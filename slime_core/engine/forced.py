@@ -1,7 +1,11 @@
 """Sampling parameters under which the model can write nothing but a call of a tool.
 
-SGLang knows the grammar of most models' calls. Log-probs are then those of what the grammar left
-over: a token without an alternative has log-prob 0.
+Arguments keep to the tool's schema; one that has no grammar is left out where the tool is not
+``strict``. SGLang knows the grammar of most models' calls, as a structural tag. Its router drops
+that field of a request without a word (sglang-router 0.3.2), so it is sent as EBNF, which means
+the same.
+
+Log-probs are then those of what the grammar left over: a token without an alternative has 0.
 """
 
 from __future__ import annotations
@@ -13,8 +17,7 @@ import orjson
 
 from slime_core.engine import cpu
 
-#: The field of SGLang's ``sampling_params``.
-FIELD: Final = "structural_tag"
+TAG: Final = "structural_tag"
 
 _OBJECT: Final = {"type": "object"}
 
@@ -34,29 +37,47 @@ def parameters(
         ValueError: SGLang has no grammar for this parser's format, or for these tools.
     """
     cpu.install()
+    wanted = [tool for tool in tools if name in (None, tool["function"]["name"])]
+    reason = ""
+    for only_strict in (False, True):
+        try:
+            return {"ebnf": _grammar(parser, wanted, several, only_strict)}
+        except RuntimeError as error:
+            reason = str(error)
+    raise ValueError(f"there is no grammar for the schemas of these tools: {reason}")
+
+
+def _grammar(
+    parser: str, tools: Sequence[Mapping[str, Any]], several: bool, only_strict: bool
+) -> str:
+    """The grammar of calls; their arguments keep to the schemas of all tools, or of strict ones."""
+    import xgrammar
     from sglang.srt.entrypoints.openai.protocol import Tool
     from sglang.srt.function_call.function_call_parser import FunctionCallParser
 
     convert: Callable[..., Any] = Tool.model_validate
-    wanted = [convert(_checked(t)) for t in tools if name in (None, t["function"]["name"])]
+    wanted = [convert(_with_schema(tool, only_strict)) for tool in tools]
     found = FunctionCallParser(wanted, parser).get_structure_constraint("required", several)
-    if found is None or found[0] != FIELD:
+    if found is None or found[0] != TAG:
         raise ValueError(f"SGLang has no grammar for calls as {parser!r} reads them")
-    tag: dict[str, Any] = found[1].model_dump(by_alias=True)
-    return {FIELD: orjson.dumps(tag if several else _only_one(tag)).decode()}
+    tag = _formed(found[1].model_dump(by_alias=True))
+    if not several:
+        tag = {**tag, "format": _ending(tag["format"])}
+    return str(xgrammar.Grammar.from_structural_tag(orjson.dumps(tag).decode()))
 
 
-def _checked(tool: Mapping[str, Any]) -> dict[str, Any]:
-    """The tool with arguments that are an object at least; its schema holds where it is strict."""
+def _with_schema(tool: Mapping[str, Any], only_strict: bool) -> dict[str, Any]:
+    """The tool with its schema, or with arguments that are an object at least."""
     function = tool["function"]
-    schema = function.get("parameters") if function.get("strict") else None
-    return {**tool, "function": {**function, "parameters": schema or _OBJECT, "strict": True}}
+    schema = None if only_strict and not function.get("strict") else function.get("parameters")
+    schema = schema or _OBJECT
+    return {**tool, "function": {**function, "parameters": schema, "strict": True}}
 
 
-def _only_one(tag: dict[str, Any]) -> dict[str, Any]:
-    """The grammar without a way on after the first call."""
+def _formed(tag: dict[str, Any]) -> dict[str, Any]:
+    """The grammar in the newer of the two forms that SGLang uses."""
     if "structures" not in tag:
-        return {**tag, "format": _ending(tag["format"])}
+        return tag
     tags = [
         {
             "begin": one["begin"],
@@ -66,7 +87,7 @@ def _only_one(tag: dict[str, Any]) -> dict[str, Any]:
         for one in tag["structures"]
     ]
     form = {"type": "triggered_tags", "triggers": tag["triggers"], "tags": tags}
-    return {"type": FIELD, "format": {**form, "at_least_one": True, "stop_after_first": True}}
+    return {"type": TAG, "format": {**form, "at_least_one": True, "stop_after_first": False}}
 
 
 def _ending(form: dict[str, Any]) -> dict[str, Any]:

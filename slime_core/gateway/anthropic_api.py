@@ -25,7 +25,7 @@ async def messages(
         offered,
         body.chat_template_kwargs or {},
         tools.forcing(choice, offered, served.parsers.tool_calls, sampling),
-        1,
+        forced=choice.kind == "required",
     )
     if not body.stream:
         (turn,) = await work

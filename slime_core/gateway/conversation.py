@@ -13,7 +13,6 @@ from slime_hookspecs.engine import Sampling
 from slime_hookspecs.records import StopReason
 from slime_hookspecs.trace import Trace
 
-from slime_core.engine import forced
 from slime_core.engine.parsing import TAIL, Parsers
 from slime_core.engine.template import Template
 from slime_core.gateway import messages as history
@@ -111,7 +110,9 @@ class Conversation:
         tools: Sequence[dict[str, Any]] | None,
         arguments: Mapping[str, Any],
         sampling: Sampling,
-        choices: int,
+        choices: int = 1,
+        *,
+        forced: bool = False,
     ) -> list[Turn]:
         """Answer a conversation.
 
@@ -121,6 +122,7 @@ class Conversation:
             arguments: Further arguments of the chat template.
             sampling: How to sample.
             choices: How many answers, each a branch of its own.
+            forced: The sampling leaves the model nothing but a call.
 
         Raises:
             ApiError: the conversation cannot be rendered, or does not fit.
@@ -128,7 +130,7 @@ class Conversation:
         parent, begun, keys = self._begin(messages, tools, arguments)
         if parent is None and self._turns:
             self._counts["gateway/branches"] += 1
-        if forced.FIELD in sampling.extra:
+        if forced:
             self._check_forced(begun)
             self._counts["gateway/forced_calls"] += choices
         asked = _Asked(messages, keys[-1], tools)

@@ -26,6 +26,7 @@ async def chat(
         body.chat_template_kwargs or {},
         tools.forcing(choice, offered, served.parsers.tool_calls, wire.sampling(body)),
         body.choices,
+        forced=choice.kind == "required",
     )
     template = served.template if body.logprobs else None
     if not body.stream:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import openai
-import orjson
 import pytest
+from xgrammar import Grammar
+from xgrammar.testing import _is_grammar_accept_string
 
 from slime_core.engine import forced
 from slime_core.engine.parsing import Parsers
@@ -24,9 +25,18 @@ def named(name: str) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name}}
 
 
-def tags(parser: str, name: str | None = None, several: bool = True, **fields: Any) -> Any:
+def accepts(text: str, parser: str = "qwen25", name: str | None = None, **fields: Any) -> bool:
+    """Whether the grammar of a forced call lets a model write this."""
+    several = fields.pop("several", True)
     offered = [tool("add", **fields), tool("sub", **fields)]
-    return orjson.loads(forced.parameters(parser, offered, name, several)["structural_tag"])
+    (ebnf,) = forced.parameters(parser, offered, name, several).values()
+    found: bool = _is_grammar_accept_string(Grammar.from_ebnf(ebnf), text)
+    return found
+
+
+def call(name: str, arguments: str = '{"a":1}') -> str:
+    """A call as models of the Qwen family write it."""
+    return f'<tool_call>\n{{"name":"{name}", "arguments":{arguments}}}\n</tool_call>'
 
 
 async def ask(served: Any, **fields: Any) -> Any:
@@ -34,42 +44,67 @@ async def ask(served: Any, **fields: Any) -> Any:
     return await served.client.chat.completions.create(**given)
 
 
+@pytest.mark.parametrize("text", ["", "Hi", call("mul"), "Hi" + call("add"), call("add")[:-3]])
+def test_the_model_can_write_nothing_but_a_call(text: str) -> None:
+    assert not accepts(text)
+
+
 def test_any_of_the_tools_may_be_called_where_none_is_named() -> None:
-    begins = [one["begin"] for one in tags("qwen25")["structures"]]
-    assert [("add" in one, "sub" in one) for one in begins] == [(True, False), (False, True)]
+    assert accepts(call("add"))
+    assert accepts(call("sub"))
 
 
 def test_only_the_one_that_is_named_may_be_called() -> None:
-    (one,) = tags("qwen25", "sub")["structures"]
-    assert '"name":"sub"' in one["begin"]
+    assert accepts(call("sub"), name="sub")
+    assert not accepts(call("add"), name="sub")
 
 
-def test_arguments_are_an_object_and_keep_to_the_schema_of_a_strict_tool() -> None:
-    assert [one["schema"] for one in tags("qwen25")["structures"]] == [{"type": "object"}] * 2
-    assert [one["schema"] for one in tags("qwen25", strict=True)["structures"]] == [SCHEMA] * 2
+@pytest.mark.parametrize("strict", [True, False])
+def test_arguments_keep_to_the_schema(strict: bool) -> None:
+    assert accepts(call("add", '{"a":1}'), strict=strict)
+    assert not accepts(call("add", '{"b":"x"}'), strict=strict)
+    assert not accepts(call("add", "[1]"), strict=strict)
+
+
+def test_a_schema_that_has_no_grammar_is_left_out_unless_the_tool_is_strict() -> None:
+    wrong = {"parameters": {"type": "unheard of"}}
+    assert accepts(call("add", '{"b":"x"}'), **wrong)
+    assert not accepts(call("add", "[1]"), **wrong)
+    with pytest.raises(ValueError, match="no grammar for the schemas of these tools"):
+        accepts("", strict=True, **wrong)
+
+
+def test_a_call_is_the_end_where_only_one_is_wanted() -> None:
+    both = call("add") + "\n" + call("sub")
+    assert accepts(both)
+    assert not accepts(both, several=False)
+    assert accepts(call("add"), several=False)
 
 
 @pytest.mark.parametrize("parser", ["qwen25", "llama3", "mistral", "qwen3_coder", "kimi_k2"])
-def test_a_call_is_the_end_where_only_one_is_wanted(parser: str) -> None:
-    assert b'"stop_after_first":true' not in orjson.dumps(tags(parser))
-    assert b'"stop_after_first":true' in orjson.dumps(tags(parser, several=False))
+def test_each_format_has_a_grammar_that_leaves_no_way_round_a_call(parser: str) -> None:
+    for several in (True, False):
+        assert not accepts("", parser, several=several)
+        assert not accepts("I'd rather not.", parser, several=several)
 
 
 def test_a_format_without_a_grammar_is_refused() -> None:
     with pytest.raises(ValueError, match="no grammar for calls as 'pythonic' reads them"):
-        tags("pythonic")
+        accepts("", "pythonic")
 
 
-@pytest.mark.parametrize(("choice", "begins"), [("required", 2), (named("sub"), 1)])
+@pytest.mark.parametrize(("choice", "names"), [("required", "add sub"), (named("sub"), "sub")])
 async def test_a_forced_choice_reaches_the_servers_and_leaves_the_prompt_as_it_is(
-    choice: Any, begins: int, serve: Any
+    choice: Any, names: str, serve: Any
 ) -> None:
     served = serve("Hi")
     await ask(served)
     await ask(served, tool_choice=choice)
     free, bound = served.writer.sampled
     assert free.extra == {}
-    assert len(orjson.loads(bound.extra["structural_tag"])["structures"]) == begins
+    grammar = Grammar.from_ebnf(bound.extra["ebnf"])
+    may = [n for n in ("add", "sub") if _is_grammar_accept_string(grammar, call(n))]
+    assert may == names.split()
     assert served.writer.asked[0] == served.writer.asked[1]
     assert served.gateway.counts["gateway/forced_calls"] == 1
 

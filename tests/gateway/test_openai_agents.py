@@ -114,6 +114,5 @@ async def test_a_forced_call_is_asked_for_once_and_left_to_the_model_later(serve
     settings = agents.ModelSettings(tool_choice="required", parallel_tool_calls=False)
     await agents.Runner.run(calculator(served, [], model_settings=settings), "19+23?")
     first, second = (sampling.extra for sampling in served.writer.sampled)
-    assert (list(first), list(second)) == (["structural_tag"], [])
-    assert '"stop_after_first":true' in first["structural_tag"]
+    assert (list(first), list(second)) == (["ebnf"], [])
     assert len(served.talk.traces) == 1
