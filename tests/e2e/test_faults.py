@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import time
@@ -89,25 +90,29 @@ def test_a_server_that_hangs_and_a_router_that_dies_hold_nobody_up(
 ) -> None:
     run_dir = tmp_path / "run"
     size = ("--steps", 100_000, "--checkpoint-every", 0, "--engine-servers", 2)
-    limits = ("--engine-health-timeout-s", 8, "--rollout-save", "--schedule", "async")
+    limits = ("--engine-health-timeout-s", 15, "--rollout-save", "--schedule", "async")
     run = start("--model", model, "--run-dir", run_dir, *TASK, *size, *limits)
     wait_for(step_is_done(run_dir, 1), run)
     send(run, "launch_router", signal.SIGKILL)
     send(run, "launch_server", signal.SIGSTOP)
     log = run_dir / "logs" / "driver.log"
-    wait_for(lambda: "serves again" in log.read_text(), run)
-    done = metrics(run_dir)[-1]["step"]
-    wait_for(step_is_done(run_dir, int(done) + 2), run)
+
+    def mended() -> bool:
+        """Whether all serve again; on a busy machine the other server may have been hit too."""
+        whole = (run_dir / "metrics.jsonl").read_text().rpartition("\n")[0]
+        last = json.loads(whole.splitlines()[-1])
+        return bool(last.get("engine/down_s", 0) > 0 and last["engine/servers_up"] == 2)
+
+    wait_for(mended, run)
     run.process.send_signal(signal.SIGINT)
     assert run.wait(90) == 130
     assert run.left_behind() == []
     text = log.read_text()
-    assert "did not answer for 8 s" in text
+    assert "did not answer for 15 s" in text
     assert "the router" in text
     _, *rows = metrics(run_dir)
     assert rows[-1]["engine/restarts"] >= 1
     assert rows[-1]["engine/router_restarts"] >= 1
-    assert any(row["engine/down_s"] > 0 and row["engine/servers_up"] == 2 for row in rows)
     assert max(row["staleness/max"] for row in rows) <= 1
     assert max(row["train/train_rollout_logprob_diff"] for row in rows) < 1
 
