@@ -273,7 +273,8 @@ def test_a_soak_ends_at_the_first_exception_and_still_measures(subject: Open) ->
     source = "import os\n@hookimpl\ndef slime_reward(sample):\n    os.pipe()\n"
     source += "    return 1 / (sample.index - 450)\n"
     found = soak(subject(source))
-    assert found["error"] == "episode 450 raised ZeroDivisionError: division by zero"
+    raised = "episode 450 raised ZeroDivisionError: division by zero (at "
+    assert found["error"].startswith(raised)
     # Each of ten side by side opens two, from 400 to 459, the failed one too.
     assert found["descriptors"] == 120
 

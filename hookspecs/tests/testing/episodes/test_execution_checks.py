@@ -245,7 +245,11 @@ def test_what_is_allowed_passes(case: str, catch: Catch) -> None:
 @pytest.mark.parametrize(
     ("found", "check"),
     [
-        (Soaked(600, "", execution.SLACK_BYTES * 600 + 1, 0, 0), execution.memory),
+        (
+            Soaked(600, "", execution.SLACK_BYTES * 600 + 1, 0, 0),
+            execution.memory,
+        ),
+        (Soaked(60, "", execution.LEAST_BYTES + 1, 0, 0), execution.memory),
         (Soaked(600, "", 0, execution.SLACK + 1, 0), execution.descriptors),
         (Soaked(600, "", 0, 0, execution.SLACK + 1), execution.tasks),
         (Soaked(600, "too many open files", 0, 99, 0), execution.descriptors),
@@ -260,9 +264,13 @@ def test_one_over_the_slack_is_too_much(
         check(object())
 
 
-def test_the_slack_itself_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    slack = execution.SLACK
-    found = Soaked(600, "", execution.SLACK_BYTES * 600, slack, slack)
+@pytest.mark.parametrize(
+    ("episodes", "bytes_"), [(600, execution.SLACK_BYTES * 600), (60, execution.LEAST_BYTES)]
+)
+def test_the_slack_itself_is_none(
+    episodes: int, bytes_: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Soaked(episodes, "", bytes_, execution.SLACK, execution.SLACK)
     monkeypatch.setattr(execution, "_soaked", lambda _: found)
     for check in (execution.memory, execution.descriptors, execution.tasks):
         check(object())  # type: ignore[arg-type]
