@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 import transformers
+from gateway_template import TEMPLATE
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 SPECIALS = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>")
@@ -27,18 +28,6 @@ CALLS = (
 ODD = ("<|im_end|>", "<|im_start|>", "</s>", "<think>", "</think>", "  \n", "\n\n", "日本", "ab")
 #: Found by the tokenizer in any text, though not special.
 PIECES = (*(OPEN + call + CLOSE for call in CALLS), OPEN, CLOSE, *ODD)
-
-TEMPLATE = """
-{%- if tools %}{{ '<|system|>Tools: ' + (tools | tojson) + '<|end|>\\n' }}{% endif %}
-{%- for m in messages %}
-{{- '<|' + m['role'] + '|>' + m['content'] }}
-{%- for call in m.get('tool_calls') or [] %}
-{{- '<tool_call>\\n' + (call['function'] | tojson) + '\\n</tool_call>' }}
-{%- endfor %}
-{{- '<|end|>\\n' }}
-{%- endfor %}
-{%- if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}
-"""
 
 
 def write_model(folder: Path, seed: int = 0) -> Path:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from slime_hookspecs import SampleError
+from slime_hookspecs.places import place_of
 
 from slime_core.plugins import BoundHook
-from slime_core.rollout.places import place_of
 
 CORE: Final = "core"
 _MARK: Final = "_slime_origin"

@@ -22,8 +22,9 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple, final
 
+from slime_hookspecs.places import own_folder
+
 from slime_core.plugins import BoundHook
-from slime_core.rollout.places import own_folder
 
 EVERY_S: Final = 0.05
 SETTING: Final = "--rollout-loop-lag-limit-s"

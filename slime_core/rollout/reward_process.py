@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from slime_hookspecs.places import place_of
+
 from slime_core.plugins import Bound, BoundHook, Plan, bind_plan
 from slime_core.rollout import frames
 from slime_core.rollout.live_checks import LiveChecks
-from slime_core.rollout.places import place_of
 from slime_core.rollout.values import as_reward, as_rewards
 
 Loader: TypeAlias = Callable[[], Bound]

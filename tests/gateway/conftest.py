@@ -22,17 +22,7 @@ from slime_core.gateway.server import Gateway
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))  # the exactness checks are there
 
-TEMPLATE = """
-{%- if tools %}{{ '<|system|>Tools: ' + (tools | tojson) + '<|end|>\\n' }}{% endif %}
-{%- for m in messages %}
-{{- '<|' + m['role'] + '|>' + m['content'] }}
-{%- for call in m.get('tool_calls') or [] %}
-{{- '<tool_call>\\n' + (call['function'] | tojson) + '\\n</tool_call>' }}
-{%- endfor %}
-{{- '<|end|>\\n' }}
-{%- endfor %}
-{%- if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}
-"""
+from gateway_template import TEMPLATE
 
 
 @dataclass

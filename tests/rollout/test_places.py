@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 from rollout_fakes import FakeClient, config_of, hook, studio_of
+from slime_hookspecs.places import own_folder, place_of
 
 from slime_core.rollout.blame import blame, sample_error
 from slime_core.rollout.contexts import Scene
 from slime_core.rollout.lag import Suspects
-from slime_core.rollout.places import own_folder, place_of
 
 HOOKS = """
 import json

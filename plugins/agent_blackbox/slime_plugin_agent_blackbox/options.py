@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from slime_hookspecs import ConfigError
+from slime_hookspecs.options import check_ranges
 
 EXIT_STATUS: Final = "exit-status"
 FILE: Final = "file"
@@ -94,10 +95,7 @@ class Options:
         self._check_numbers()
 
     def _check_numbers(self) -> None:
-        for name, (least, most) in _RANGES.items():
-            value = getattr(self, name)
-            if value is not None and not least <= value <= most:
-                raise ConfigError(f"agent_blackbox.{name} is {value}; it must be {least} to {most}")
+        check_ranges("agent_blackbox", self, **_RANGES)
         if self.reward_range and not (
             len(self.reward_range) == 2 and self.reward_range[0] < self.reward_range[1]
         ):
@@ -126,7 +124,7 @@ def is_function(name: str) -> bool:
     return bool(colon) and all(part.isidentifier() for part in parts)
 
 
-_RANGES: Final = {
+_RANGES: Final[dict[str, tuple[float, float | None]]] = {
     "eval_samples_per_prompt": (1, 10_000),
     "timeout_s": (0.1, 864_000.0),
     "grace_s": (0.0, 3600.0),

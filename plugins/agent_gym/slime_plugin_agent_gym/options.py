@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from slime_hookspecs import ConfigError
+from slime_hookspecs.options import check_ranges
 
 PLACEHOLDER: Final = "{observation}"
 
@@ -56,13 +57,10 @@ class Options:
             raise ConfigError(f"agent_gym.template is {self.template!r}, without {PLACEHOLDER}")
         if not self.action_tag.isidentifier():
             raise ConfigError(f"agent_gym.action_tag is {self.action_tag!r}, not a tag's name")
-        for name, (least, most) in _RANGES.items():
-            value = getattr(self, name)
-            if not least <= value <= most:
-                raise ConfigError(f"agent_gym.{name} is {value}; it must be {least} to {most}")
+        check_ranges("agent_gym", self, **_RANGES)
 
 
-_RANGES: Final = {
+_RANGES: Final[dict[str, tuple[float, float | None]]] = {
     "max_turns": (1, 100_000),
     "turn_tokens": (0, 10_000_000),
     "observation_chars": (1, 10_000_000),
