@@ -212,7 +212,7 @@ def _spawn_rank(
 ) -> Actor:
     layout, config = ray_cluster.layout, launch.config
     return spawn(
-        "slime_core.trainer.rank:MegatronRank",
+        "slime_core.trainer.rank:TrainerRank",
         *(config, launch.plan.to_json(), run, index, len(layout.ranks)),
         name=f"trainer rank {index}",
         log_file=run_dir.logs / f"rank_{index}.log",

@@ -26,7 +26,7 @@ def preflight(launch: Launch) -> RunInfo:
     info = run_info(config, launch.resume)
     check_resume(launch)
     check_installed(config)
-    check_model(config, info.model)
+    check_model(launch, info.model)
     check_local(config)
     check_pass_through(config)
     check_replay(config)
@@ -105,14 +105,15 @@ def is_importable(module: str) -> bool:
         return False
 
 
-def check_model(config: Config, model: Path) -> None:
-    """Refuse a model folder that is not whole, and a layout that does not fit the model."""
-    from slime_core.trainer.layout import check_layout
+def check_model(launch: Launch, model: Path) -> None:
+    """Refuse a model folder that is not whole, and what the trainer cannot do with the model."""
+    from slime_core.trainer.backends import trainer_backend
     from slime_core.weights.hf import check_model_dir, read_config
 
     check_model_dir(model)
-    if rank_count(config):
-        check_layout(read_config(model), config.train)
+    backend = trainer_backend(launch.bound)
+    if rank_count(launch.config) or launch.config.megatron:
+        backend.check(launch.config, read_config(model))
 
 
 def check_pass_through(config: Config) -> None:
@@ -125,10 +126,6 @@ def check_pass_through(config: Config) -> None:
 
         check_sglang(config.sglang)
         check_router(config.router)
-    if config.megatron:
-        from slime_core.trainer.options import check_megatron
-
-        check_megatron(config.megatron)
 
 
 def check_replay(config: Config) -> None:

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 import torch.distributed as dist
@@ -19,15 +19,17 @@ from megatron.core.dist_checkpointing.mapping import ShardedObject
 from slime_hookspecs import TrainerError
 from torch.distributed.checkpoint.api import CheckpointException  # a BaseException
 
-from slime_core.trainer.engine import TrainEngine
 from slime_core.trainer.random_state import pack_random_state, restore_random_state
 from slime_core.trainer.writer import InProcessWriter, finish
+
+if TYPE_CHECKING:
+    from slime_core.trainer.engine import MegatronEngine
 
 #: Optimizer layout in a checkpoint. Of Megatron's three, it is the one that resumes exactly.
 SHARDING: Final = "fully_reshardable"
 
 
-def save_checkpoint(engine: TrainEngine, path: Path, updates: int) -> None:
+def save_checkpoint(engine: MegatronEngine, path: Path, updates: int) -> None:
     """Write a checkpoint. Collective over all ranks.
 
     Args:
@@ -52,7 +54,7 @@ def save_checkpoint(engine: TrainEngine, path: Path, updates: int) -> None:
     _together(path, lambda: _commit(partial, path))
 
 
-def load_checkpoint(engine: TrainEngine, path: Path) -> int:
+def load_checkpoint(engine: MegatronEngine, path: Path) -> int:
     """Continue from a checkpoint; returns the updates before it. Collective over all ranks.
 
     At another layout than the one that saved it, random states begin anew.
@@ -76,7 +78,7 @@ def load_checkpoint(engine: TrainEngine, path: Path) -> int:
     return int(common["updates"])
 
 
-def _state(engine: TrainEngine, *, loading: bool, random: bool = True) -> dict[str, Any]:
+def _state(engine: MegatronEngine, *, loading: bool, random: bool = True) -> dict[str, Any]:
     group = parallel_state.get_data_parallel_group(with_context_parallel=True)
     distributed = engine.model.ddp_config.use_distributed_optimizer
     if distributed:
@@ -122,7 +124,7 @@ def _random_object() -> ShardedObject:
     return ShardedObject("random", pack_random_state(), sizes, place)
 
 
-def _layout(engine: TrainEngine) -> dict[str, int]:
+def _layout(engine: MegatronEngine) -> dict[str, int]:
     config = engine.config
     return {
         "tp": int(config.tensor_model_parallel_size),
@@ -132,7 +134,7 @@ def _layout(engine: TrainEngine) -> dict[str, int]:
     }
 
 
-def _needed_bytes(engine: TrainEngine) -> int:
+def _needed_bytes(engine: MegatronEngine) -> int:
     """About what all ranks will write: parameters, two moments, and float32 copies of bfloat16."""
     each = 12 if engine.config.params_dtype == torch.float32 else 14
     mine: int = sum(p.numel() for p in engine.module.parameters()) * each

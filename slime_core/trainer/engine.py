@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -18,18 +18,27 @@ from megatron.core.optimizer import OptimizerConfig, get_megatron_optimizer
 from megatron.core.transformer import TransformerConfig
 from megatron.core.transformer.module import Float16Module
 from slime_hookspecs import ConfigError
+from torch import Tensor
 
 from slime_core.config.schema import TrainConfig
+from slime_core.trainer.backend import Applied, LossOf, Place
+from slime_core.trainer.batch import DeviceBatch
 from slime_core.trainer.build import build_model, transformer_config
+from slime_core.trainer.checkpoint import load_checkpoint, save_checkpoint
 from slime_core.trainer.logprobs import VocabularyPart
+from slime_core.trainer.loss import Sums
+from slime_core.trainer.metrics import over_ranks
 from slime_core.trainer.options import MegatronOptions
+from slime_core.trainer.passes import run_passes
+from slime_core.trainer.process import from_last_stage, leave
+from slime_core.weights.gather import iter_hf_tensors
 from slime_core.weights.load import load_hf
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class TrainEngine:
-    """What a rank trains with.
+class MegatronEngine:
+    """What a rank trains with: a ``TrainEngine``.
 
     Attributes:
         module: The bare GPT model, for weights.
@@ -39,6 +48,7 @@ class TrainEngine:
         hf_config: The model's config.json.
         device: Where it is.
         part: This rank's part of the vocabulary.
+        place: Where this rank stands.
     """
 
     module: Any
@@ -48,6 +58,18 @@ class TrainEngine:
     hf_config: Mapping[str, Any]
     device: torch.device
     part: VocabularyPart
+    place: Place
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the parameters."""
+        dtype: torch.dtype = self.config.params_dtype
+        return dtype
+
+    @property
+    def parameters(self) -> int:
+        """Parameters on this rank."""
+        return sum(p.numel() for p in self.module.parameters())
 
     @property
     def multiple(self) -> int:
@@ -60,6 +82,52 @@ class TrainEngine:
         if self.model.ddp_config.overlap_param_gather:
             self.model.start_param_sync(force_sync=True)
 
+    def passes(
+        self, micros: Sequence[DeviceBatch], loss_of: LossOf, *, forward_only: bool = False
+    ) -> list[Sums]:
+        """Forward, and backward, over micro-batches; empty but on the last stage."""
+        return run_passes(self, micros, loss_of, forward_only)
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        self.model.zero_grad_buffer()
+        self.optimizer.zero_grad()
+
+    def step(self, factor: float) -> Applied:
+        """One update; Megatron measures the gradient only where it clips."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = factor * group["max_lr"]
+        _, grad_norm, _ = self.optimizer.step()
+        lr = max(group["lr"] for group in self.optimizer.param_groups)
+        clips = self.optimizer.config.clip_grad > 0  # else Megatron measures nothing and says 0
+        return Applied(float(grad_norm) if clips else None, lr)
+
+    def over_ranks(self, sums: Sums) -> dict[str, float]:
+        """Over data-parallel ranks of the last stage, and told to the other stages."""
+        group = parallel_state.get_data_parallel_group()
+        found: dict[str, float] = from_last_stage(over_ranks(sums, group))
+        return found
+
+    def hf_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Whole HF tensors on rank 0; every rank must read to the end."""
+        self.settle()
+        tensors: Iterator[tuple[str, Tensor]] = iter_hf_tensors(
+            [self.module], self.config, self.hf_config
+        )
+        return tensors
+
+    def save(self, path: Path, updates: int) -> None:
+        """As ``checkpoint.save_checkpoint``."""
+        save_checkpoint(self, path, updates)
+
+    def load(self, path: Path) -> int:
+        """As ``checkpoint.load_checkpoint``."""
+        return load_checkpoint(self, path)
+
+    def close(self) -> None:
+        """Leave the process groups."""
+        leave()
+
 
 def make_engine(
     hf_config: Mapping[str, Any],
@@ -70,7 +138,8 @@ def make_engine(
     device: torch.device,
     dtype: torch.dtype,
     temperature: float,
-) -> TrainEngine:
+    place: Place | None = None,
+) -> MegatronEngine:
     """Build, load and wrap the model. Collective over all ranks."""
     on_cpu = device.type == "cpu"
     config = transformer_config(hf_config, train, dtype, options.transformer, on_cpu)
@@ -83,7 +152,9 @@ def make_engine(
     optimizer = _make_optimizer(model, config, options)
     _connect(config, model, optimizer)
     part = _vocabulary_part(hf_config, module, train.tp, temperature)
-    return TrainEngine(module, model, optimizer, config, hf_config, device, part)
+    return MegatronEngine(
+        module, model, optimizer, config, hf_config, device, part, place or Place(0, 1)
+    )
 
 
 def _ddp_config(options: MegatronOptions) -> DistributedDataParallelConfig:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import torch
-from megatron.core import parallel_state
 
-from slime_core.trainer.engine import TrainEngine
+from slime_core.trainer.backend import TrainEngine
 from slime_core.trainer.layout import experts
 
 #: Dense bfloat16 peak of a device by a part of its name, in FLOP/s.
@@ -23,13 +22,11 @@ def utilisation(engine: TrainEngine, lengths: Sequence[int], seconds: float) -> 
         lengths: Tokens of each sample of this data-parallel rank.
         seconds: What the step took.
     """
-    dp = parallel_state.get_data_parallel_world_size()
-    result = {"train/tokens_per_s": dp * sum(lengths) / seconds}
+    place = engine.place
+    result = {"train/tokens_per_s": place.dp * sum(lengths) / seconds}
     peak = peak_flops(engine.device)
     if peak is not None:
-        ranks = (
-            engine.config.tensor_model_parallel_size * engine.config.pipeline_model_parallel_size
-        )
+        ranks = place.world // place.dp
         result["train/mfu"] = step_flops(engine.hf_config, lengths) / seconds / (peak * ranks)
     return result
 

@@ -11,7 +11,7 @@ from slime_hookspecs import AnyContext, Loss, PluginError
 from torch import Tensor
 
 from slime_core.trainer.batch import DeviceBatch
-from slime_core.trainer.policy import MegatronPolicy
+from slime_core.trainer.policy import PackedPolicy
 
 #: Entropy that the loss does not ask for is measured up to this vocabulary: there it costs nothing.
 CHEAP_VOCABULARY: Final = 8192
@@ -47,7 +47,7 @@ class Objective:
 
 
 def micro_batch_loss(
-    micro: DeviceBatch, policy: MegatronPolicy, objective: Objective
+    micro: DeviceBatch, policy: PackedPolicy, objective: Objective
 ) -> tuple[Tensor, Sums]:
     """The summed loss of a micro-batch and the sums that its metrics are made of. No host sync."""
     old = micro.old_logprobs
@@ -88,7 +88,7 @@ def _per_token(what: str, hook: Hook, value: Any, batch: Mapping[str, Tensor]) -
 
 
 def _sums(
-    total: Tensor, batch: Mapping[str, Tensor], policy: MegatronPolicy, loss: Loss, cheap: bool
+    total: Tensor, batch: Mapping[str, Tensor], policy: PackedPolicy, loss: Loss, cheap: bool
 ) -> Sums:
     # Not the mask: copies that fill up a rank's micro-batches have mask 1 and weight 0.
     trained = (batch["loss_weights"] > 0).float()

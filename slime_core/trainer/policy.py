@@ -18,7 +18,7 @@ from slime_core.trainer.logprobs import (
 
 
 @final
-class MegatronPolicy:
+class PackedPolicy:
     """The model on one micro-batch, from its logits.
 
     Args:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,29 +13,7 @@ from megatron.core.tensor_parallel.random import model_parallel_cuda_manual_seed
 from slime_hookspecs import TrainerError
 
 from slime_core.config.schema import TrainConfig
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a rank stands among the others.
-
-    Attributes:
-        rank: Global rank; tensor-parallel ranks are neighbours, then data-parallel ones, then
-            pipeline stages.
-        world: Ranks in all.
-        tp_rank: Rank in the tensor-parallel group.
-        dp_rank: Rank in the data-parallel group: which ``Shard`` this rank trains on.
-        pp_rank: Pipeline stage.
-        last_stage: Whether this rank has logits.
-    """
-
-    rank: int
-    world: int
-    tp_rank: int
-    dp_rank: int
-    pp_rank: int
-    last_stage: bool
+from slime_core.trainer.backend import Place
 
 
 def pick_device(rank: int) -> torch.device:
@@ -77,6 +54,7 @@ def join(rank: int, world: int, master: str, train: TrainConfig, sparse: bool) -
     return Place(
         rank,
         world,
+        parallel_state.get_data_parallel_world_size(),
         parallel_state.get_tensor_model_parallel_rank(),
         parallel_state.get_data_parallel_rank(),
         parallel_state.get_pipeline_model_parallel_rank(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
@@ -11,23 +10,17 @@ from typing import Any, Final, final
 import torch
 import torch.distributed as dist
 from slime_hookspecs import Context, RunInfo, TrainerError
-from torch import Tensor
 
 from slime_core.batching.shards import Shard
 from slime_core.config.schema import Config
 from slime_core.engine.address import ServingAddress
 from slime_core.observe.timeline import Timeline
-from slime_core.trainer import cpu
-from slime_core.trainer.checkpoint import load_checkpoint, save_checkpoint
-from slime_core.trainer.engine import TrainEngine, make_engine
-from slime_core.trainer.layout import check_layout, experts
+from slime_core.trainer.backend import Start, TrainEngine
+from slime_core.trainer.backends import trainer_backend
 from slime_core.trainer.loss import CHEAP_VOCABULARY, Hook, Objective
 from slime_core.trainer.lr import learning_rate
-from slime_core.trainer.options import check_megatron
-from slime_core.trainer.process import join, leave, pick_device, pick_dtype, seed_all
 from slime_core.trainer.step import train_step
-from slime_core.weights.gather import iter_hf_tensors
-from slime_core.weights.hf import read_config, save_hf
+from slime_core.weights.hf import save_hf
 from slime_core.weights.sync import WeightSync
 
 #: Ranks that write to the timeline; all do the same at the same time.
@@ -60,7 +53,7 @@ class RankInfo:
     dtype: str
 
 
-class MegatronRank:
+class TrainerRank:
     """A trainer rank. All of its methods are collective: every rank calls them in the same order.
 
     Args:
@@ -97,39 +90,32 @@ class MegatronRank:
         """Meet the other ranks, bind the plugins, build the model and load its weights.
 
         Raises:
-            ConfigError: the model, the layout or a ``--megatron-*`` option cannot be had.
+            ConfigError: the model, the layout or an option cannot be had.
             TrainerError: the ranks did not meet.
         """
-        train = self.config.train
-        torch.set_num_threads(train.threads)
-        cpu.install()
-        hf_config, options = read_config(self.run.model), check_megatron(self.config.megatron)
-        check_layout(hf_config, train)
+        torch.set_num_threads(self.config.train.threads)
         fingerprint = self._bind()
-        device = pick_device(self.rank)
-        dtype = pick_dtype(train, device)
-        master = f"{master_addr}:{master_port}"
-        place = join(self.rank, self.world, master, train, experts(hf_config) > 0)
-        seed_all(self.run.seed)
-        self._engine = make_engine(
-            hf_config,
-            self.run.model,
-            train,
-            options,
-            device=device,
-            dtype=dtype,
-            temperature=sampling_temperature(self.config),
+        self._engine = engine = trainer_backend(self._bound).build(
+            Start(
+                self.config,
+                self.run.model,
+                self.run.seed,
+                sampling_temperature(self.config),
+                self.rank,
+                self.world,
+                f"{master_addr}:{master_port}",
+            )
         )
-        cpu.install()  # once more, for modules that building the model has loaded
+        place, device = engine.place, engine.device
         return RankInfo(
             self.rank,
             place.dp_rank,
             place.tp_rank,
             place.pp_rank,
             fingerprint,
-            sum(p.numel() for p in self.engine.module.parameters()),
+            engine.parameters,
             "cpu" if device.type == "cpu" else torch.cuda.get_device_name(device),
-            str(dtype).removeprefix("torch."),
+            str(engine.dtype).removeprefix("torch."),
         )
 
     def train(self, step: int, shard: Shard) -> dict[str, float]:
@@ -170,7 +156,7 @@ class MegatronRank:
         Raises:
             WeightSyncError: servers and trainer disagree, or a server did not answer.
         """
-        tensors = self._hf_tensors()
+        tensors = self.engine.hf_tensors()
         metrics: dict[str, float] = {}
         with self._timeline.phase("sync", version=version):
             if self._sync is not None:
@@ -186,7 +172,7 @@ class MegatronRank:
             TrainerError: it could not be written; an older checkpoint at ``path`` is untouched.
         """
         with self._timeline.phase("checkpoint"):
-            save_checkpoint(self.engine, path, self._updates)
+            self.engine.save(path, self._updates)
 
     def load_checkpoint(self, path: Path) -> None:
         """Continue exactly where ``save_checkpoint`` was called.
@@ -194,11 +180,11 @@ class MegatronRank:
         Raises:
             TrainerError: there is none at ``path``, or it does not fit.
         """
-        self._updates = load_checkpoint(self.engine, path)
+        self._updates = self.engine.load(path)
 
     def save_hf(self, path: Path) -> None:
         """Write the weights as an HF folder, with the tokenizer of the run's model."""
-        tensors = self._hf_tensors()
+        tensors = self.engine.hf_tensors()
         try:
             if self.rank == 0:
                 save_hf(path, tensors, self.run.model)
@@ -212,18 +198,10 @@ class MegatronRank:
         """Leave the process groups and let go of the servers."""
         if self._sync is not None:
             self._sync.close()
-        self._sync = self._engine = None
+        engine, self._sync, self._engine = self._engine, None, None
         self._timeline.close()
-        leave()
-
-    def _hf_tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Whole HF tensors on rank 0; every rank must read to the end."""
-        engine = self.engine
-        engine.settle()
-        tensors: Iterator[tuple[str, Tensor]] = iter_hf_tensors(
-            [engine.module], engine.config, engine.hf_config
-        )
-        return tensors
+        if engine is not None:
+            engine.close()
 
     def _bind(self) -> str:
         from slime_core.plugins import Plan, bind_plan, observe_plan

@@ -104,7 +104,7 @@ def test_a_loss_is_given_what_the_documentation_of_a_batch_lists() -> None:
     from slime_core.trainer.batch import to_device
     from slime_core.trainer.logprobs import VocabularyPart
     from slime_core.trainer.loss import Hook, Objective, micro_batch_loss
-    from slime_core.trainer.policy import MegatronPolicy
+    from slime_core.trainer.policy import PackedPolicy
 
     columns = {
         **{name: np.zeros(3, dtype) for name, dtype in TOKEN_COLUMNS.items()},
@@ -126,7 +126,7 @@ def test_a_loss_is_given_what_the_documentation_of_a_batch_lists() -> None:
     ctx = Context(run=RunInfo("r", Path(), Path(), 0, 1, 1, 1, 1), options=None)
     hook: Any = Hook(Bound, ctx)
     logits = torch.zeros(3, 5, requires_grad=True)
-    policy = MegatronPolicy(logits, micro.columns["tokens"], micro.positions, VocabularyPart(0, 5))
+    policy = PackedPolicy(logits, micro.columns["tokens"], micro.positions, VocabularyPart(0, 5))
     micro_batch_loss(micro, policy, Objective(hook, hook, False))
     assert given.keys() == CORE_FIELDS
 

@@ -13,7 +13,7 @@ from slime_core.trainer.logprobs import (
     log_normaliser,
     token_logprobs,
 )
-from slime_core.trainer.policy import MegatronPolicy
+from slime_core.trainer.policy import PackedPolicy
 
 TOKENS, SIZE, ROWS = 11, 17, 20
 
@@ -62,7 +62,7 @@ def test_a_token_s_logprob_comes_from_the_token_before_it_in_the_same_sample() -
     torch.manual_seed(0)
     tokens, positions = torch.tensor([3, 1, 4, 1, 5]), torch.tensor([0, 1, 2, 0, 1])
     values = torch.randn(6, 7)  # one row of padding
-    policy = MegatronPolicy(values, tokens, positions, VocabularyPart(0, 7))
+    policy = PackedPolicy(values, tokens, positions, VocabularyPart(0, 7))
     table = torch.log_softmax(values, -1)
     expected = torch.tensor([0.0, table[0, 1], table[1, 4], 0.0, table[3, 5]])
     torch.testing.assert_close(policy.logprobs, expected)
@@ -72,7 +72,7 @@ def test_a_token_s_logprob_comes_from_the_token_before_it_in_the_same_sample() -
 
 
 def test_entropy_is_computed_only_when_read() -> None:
-    policy = MegatronPolicy(
+    policy = PackedPolicy(
         torch.randn(3, 4), torch.tensor([1, 2, 3]), torch.arange(3), VocabularyPart(0, 4)
     )
     assert policy.logprobs.shape == (3,)

@@ -17,7 +17,7 @@ from slime_core.trainer.batch import DeviceBatch, to_device
 from slime_core.trainer.logprobs import VocabularyPart
 from slime_core.trainer.loss import Hook, Objective, micro_batch_loss
 from slime_core.trainer.metrics import readable, total
-from slime_core.trainer.policy import MegatronPolicy
+from slime_core.trainer.policy import PackedPolicy
 
 RUN = RunInfo("test", Path(), Path(), 0, 1, 1, 1, 8)
 LENGTHS = [3, 4]
@@ -48,17 +48,17 @@ def columns(**changes: Any) -> dict[str, Any]:
     }
 
 
-def policy_of(micro: DeviceBatch) -> MegatronPolicy:
+def policy_of(micro: DeviceBatch) -> PackedPolicy:
     """A policy with random logits."""
     torch.manual_seed(0)
     logits = torch.randn(micro.inputs.shape[1], VOCABULARY, requires_grad=True)
     part = VocabularyPart(0, VOCABULARY)
-    return MegatronPolicy(logits, micro.columns["tokens"], micro.positions, part)
+    return PackedPolicy(logits, micro.columns["tokens"], micro.positions, part)
 
 
 def run(
     loss: Any, advantage: Any = None, cheap: bool = False, micro: DeviceBatch | None = None
-) -> tuple[Tensor, dict[str, Tensor], MegatronPolicy]:
+) -> tuple[Tensor, dict[str, Tensor], PackedPolicy]:
     """The loss and sums with these hooks."""
     micro = micro or to_device(columns(), torch.device("cpu"), 1)
     policy = policy_of(micro)

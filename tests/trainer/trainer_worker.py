@@ -35,11 +35,11 @@ def start(job: dict[str, Any], rank: int, world: int, port: int) -> Any:
     """The rank after its setup, and what setup said."""
     from slime_hookspecs import RunInfo
 
-    from slime_core.trainer.rank import MegatronRank
+    from slime_core.trainer.rank import TrainerRank
 
     config, plan = make_config(job)
     run = RunInfo("test", Path(), job["model"], 0, 3, 1, 1, 64)
-    trainer = MegatronRank(config, plan, run, rank, world)
+    trainer = TrainerRank(config, plan, run, rank, world)
     return trainer, trainer.setup("127.0.0.1", port)
 
 
