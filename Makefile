@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 PACKAGES := hookspecs . $(PLUGINS)
+# Engines take all cores and count what is left in shared memory, so their tests run one by one.
+SIDE_BY_SIDE := -n 2 --dist loadfile
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: setup demo test test-fast check format docs clean
@@ -21,11 +23,16 @@ $(VENV)/ready: requirements/cpu.txt requirements/cpu-nodeps.txt requirements/plu
 demo: setup  ## tiny model -> SFT -> RL -> evaluation -> report, on two CPU cores
 	$(BIN)/slime demo $(ARGS)
 
-test: setup  ## all tests, those that start real engines included
+test: setup  ## all tests, those that start real engines included; ARGS="..." goes to pytest
+ifeq ($(ARGS),)
+	$(BIN)/python -m pytest -q -m "not engines" $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -q -m engines
+else
 	$(BIN)/python -m pytest -q $(ARGS)
+endif
 
 test-fast: setup  ## the tests that start no engine
-	$(BIN)/python -m pytest -q -m "not engines" $(ARGS)
+	$(BIN)/python -m pytest -q -m "not engines" $(SIDE_BY_SIDE) $(ARGS)
 
 check: setup  ## style and types
 	$(BIN)/ruff check .
